@@ -1,0 +1,51 @@
+"""The eight tracks: their names, their order, and how each comes from the stems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+STEMS = ("vocals", "drums", "bass", "other")
+"""The four stems. They sum to the decoded song."""
+
+TRACKS = (*STEMS, "original", "full", "instrumental", "acapella")
+"""The eight tracks, in the order in which they are listed everywhere."""
+
+SAME_SAMPLES = {"acapella": "vocals"}
+"""Tracks that hold exactly what another track holds."""
+
+
+def close_the_sum(
+    mix: np.ndarray, estimates: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Turns a model's estimates into stems that sum to the mix.
+
+    Args:
+        mix: the decoded song, float32 of shape (channels, samples).
+        estimates: at least vocals, drums and bass, each shaped like the mix. Further
+            sources (guitar, piano) are handed on and stay part of `other`.
+
+    Returns:
+        The estimates, with `other` replaced by the mix minus vocals, drums and bass.
+    """
+    stems = dict(estimates)
+    stems["other"] = mix - estimates["vocals"] - estimates["drums"] - estimates["bass"]
+    return stems
+
+
+def mix_down(stems: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tracks that are sums of stems: full, instrumental and acapella.
+
+    Args:
+        stems: the four stems, float32 of shape (channels, samples) each.
+    """
+    instrumental = stems["drums"] + stems["bass"] + stems["other"]
+    return {
+        "full": instrumental + stems["vocals"],
+        "instrumental": instrumental,
+        "acapella": stems["vocals"],
+    }
