@@ -19,9 +19,7 @@ SAME_SAMPLES = {"acapella": "vocals"}
 """Tracks that hold exactly what another track holds."""
 
 
-def close_the_sum(
-    mix: np.ndarray, estimates: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def close_the_sum(mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Turns a model's estimates into stems that sum to the mix.
 
     Args:
