@@ -18,7 +18,8 @@ OctetError
 ├── QueueError                Redis or Valkey
 │   ├── QueueUnavailableError it does not answer
 │   ├── MessageError          a message on the queue that cannot be read as a job
-│   └── LeaseLostError        the job belongs to another worker by now
+│   ├── LeaseLostError        the job belongs to another worker by now
+│   └── KeyReusedError        one Idempotency-Key for two different requests
 ├── StorageError              the buckets
 │   ├── StorageUnavailableError  the store does not answer
 │   ├── ObjectMissingError    no such object
@@ -156,6 +157,12 @@ class LeaseLostError(QueueError):
     """The job belongs to another worker by now: what this one did must not count."""
 
     code = "lease-lost"
+
+
+class KeyReusedError(QueueError):
+    """One Idempotency-Key was used for two different requests."""
+
+    code = "key-reused"
 
 
 class StorageError(OctetError):

@@ -1,0 +1,259 @@
+"""A worker's side of the queue: take, renew, and end in exactly one way.
+
+A claim ends with `finish`, `retry` (that says yes), `bury`, `release` or `cancelled`. Each of
+them, and `renew`, checks the claim's token in the same step (fencing): whoever lost the lease
+gets LeaseLostError and has changed nothing. All of them may be called again after a lost reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from octet.errors import LeaseLostError, MessageError
+from octet.jobs import keys
+from octet.jobs.job import Job
+from octet.jobs.message import callback_entry, read_message
+from octet.jobs.queue import job_of, record_fields
+from octet.jobs.scripts import Scripts, reaching, reply_of
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from octet.jobs.job import JobError, Outcome
+
+_NAP = 1.0
+"""Seconds of one blocking wait on `toWorker`; the other lists are looked at in between."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job in the hands of this worker, until its lease runs out.
+
+    Attributes:
+        job: as it was when it was claimed; `attempts` counts this claim.
+        token: names the claim (32 hex digits); no other claim ever has it.
+        exhausted: all attempts are used up: the job is not to be tried as usual, but to end
+            with a fallback (`finish`) or a dead letter (`bury`). When that dies three times
+            too, the queue itself buries the job.
+    """
+
+    job: Job
+    token: str
+    exhausted: bool
+
+
+class Claims:
+    """The jobs of one worker.
+
+    Args:
+        client: made by connection.connect().
+        worker: the worker's id, not used by any other living worker.
+        lease: seconds after which a claim, and the worker, that has not renewed is lost.
+        attempts: claims without an end before a job is exhausted.
+
+    `take` is for one task at a time; the rest may be called from several tasks.
+    """
+
+    def __init__(
+        self, client: Redis, worker: str, *, lease: float = 30.0, attempts: int = 3
+    ) -> None:
+        self._redis = client
+        self._scripts = Scripts(client)
+        self._worker = worker
+        self._lease = int(lease * 1000)
+        self._attempts = attempts
+        self._inbox = keys.worker_jobs(worker)
+
+    async def heartbeat(self) -> None:
+        """Says that the worker lives, for the length of a lease.
+
+        Needed about every third of a lease, from the supervisor, also while nothing runs and
+        `take` is not being called (`take` says it as well, each second).
+        """
+        await self._scripts.run("heartbeat", self._worker, self._lease)
+
+    async def take(self, wait: float = 5.0) -> Claim | None:
+        """The next job, claimed: high priority first, then `toWorker`, then low.
+
+        A message moves to the worker's own list in one step and becomes a claim in another;
+        dying in between loses nothing (see reaper.py). Unreadable messages become dead letters,
+        those of jobs that already run (their callbacks are added to the job's), have been
+        cancelled or have ended are dropped, and the next is looked at.
+
+        Args:
+            wait: seconds to wait for a message; about 1 more may pass.
+
+        Returns:
+            The claim, or None when nothing came. Cancelling the call is safe: what had been
+            moved is found by the next call.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            message = await self._next()
+            if message is None and loop.time() < until:
+                message = await self._nap(min(_NAP, max(until - loop.time(), 0.01)))
+            if message is not None:
+                claim = await self.claim(message)
+                if claim is not None:
+                    return claim
+            elif loop.time() >= until:
+                return None
+
+    async def claim(self, message: bytes) -> Claim | None:
+        """Makes a claim of a message in the worker's own list; `take` does it by itself.
+
+        None when the message gives nothing to do: see `take`.
+        """
+        try:
+            read = read_message(message)
+        except MessageError as error:
+            await self._scripts.run("reject", self._worker, message, error.code, error.message)
+            return None
+        token = uuid.uuid4().hex
+        request = read.request
+        answer = await self._scripts.run(
+            "claim",
+            request.job_id,
+            self._worker,
+            self._lease,
+            token,
+            self._attempts,
+            message,
+            read.submission,
+            len(request.callbacks),
+            *(callback_entry(callback) for callback in request.callbacks),
+            *record_fields(request, message),
+        )
+        if answer[0] != b"claimed":
+            return None
+        return Claim(job_of(answer[2]), token, bool(answer[1]))
+
+    async def renew(
+        self, claim: Claim, *, percent: float | None = None, left: float | None = None
+    ) -> Literal["go on", "cancelled"]:
+        """Keeps the lease, and tells how far the work has come. Needed every third of a lease.
+
+        Args:
+            claim: the claim.
+            percent: 0 to 100.
+            left: seconds that remain, if known.
+
+        Returns:
+            "cancelled" when somebody wants the job to end: stop, then call `cancelled`.
+
+        Raises:
+            LeaseLostError: the job is another's; stop, publish nothing.
+        """
+        answer = await self._fenced(
+            "renew",
+            claim,
+            self._worker,
+            self._lease,
+            "" if percent is None else f"{min(max(percent, 0.0), 100.0):.2f}",
+            "" if left is None else f"{max(left, 0.0):.1f}",
+        )
+        return "cancelled" if answer == b"cancelled" else "go on"
+
+    async def finish(self, claim: Claim, outcome: Outcome, error: JobError | None = None) -> Job:
+        """The job is done and its files are published; its callbacks go to the outbox (atomic).
+
+        Args:
+            claim: the claim.
+            outcome: `fallback` when it is not what was asked for.
+            error: then, why.
+
+        Raises:
+            LeaseLostError: the job is another's, which will publish or has published it.
+        """
+        code, text = _error(error)
+        await self._fenced("finish", claim, outcome, code, text)
+        return await self._read(claim)
+
+    async def retry(self, claim: Claim, error: JobError) -> bool:
+        """An attempt failed, with this error.
+
+        Returns:
+            True: the job waits again, behind the others. False: all attempts are used up and
+            nothing has changed but the error; the claim still holds, and has to end with
+            `finish` (a fallback) or `bury`.
+
+        Raises:
+            LeaseLostError: the job is another's.
+        """
+        answer = await self._fenced("retry", claim, self._attempts, *_error(error))
+        return bool(answer == b"waiting")
+
+    async def bury(self, claim: Claim, error: JobError) -> Job:
+        """Gives the job up: state `failed`, a dead letter with the reason (atomic).
+
+        For what will never work (not audio, no such object) at once, without further attempts.
+
+        Raises:
+            LeaseLostError: the job is another's.
+        """
+        await self._fenced("bury", claim, *_error(error))
+        return await self._read(claim)
+
+    async def release(self, claim: Claim) -> None:
+        """Hands the job back unharmed, to be taken next; the attempt does not count.
+
+        Raises:
+            LeaseLostError: the job is another's already.
+        """
+        await self._fenced("release", claim)
+
+    async def cancelled(self, claim: Claim) -> Job:
+        """The work has been stopped, as `renew` asked.
+
+        When the job has been submitted again in the meantime it waits, as after `release`;
+        otherwise it is cancelled.
+
+        Raises:
+            LeaseLostError: the job is another's.
+        """
+        await self._fenced("stopped", claim)
+        return await self._read(claim)
+
+    async def leave(self) -> None:
+        """The worker goes: what it has moved and not claimed goes back, its heartbeat ends.
+
+        Claims are not touched: end them before.
+        """
+        await self._scripts.run("leave", self._worker)
+
+    async def _next(self) -> bytes | None:
+        """Moves the next message that waits to the worker's list; None when nothing waits."""
+        message: bytes | None = await self._scripts.run("take", self._worker, self._lease)
+        return message
+
+    async def _nap(self, seconds: float) -> bytes | None:
+        """Waits for a message on `toWorker`, which moves it to the worker's list by itself."""
+        async with reaching():
+            message: bytes | None = await reply_of(
+                self._redis.execute_command(
+                    "BLMOVE", keys.QUEUE, self._inbox, "RIGHT", "LEFT", seconds
+                )
+            )
+        return message
+
+    async def _fenced(self, script: str, claim: Claim, *arguments: str | int) -> bytes:
+        answer: bytes = await self._scripts.run(script, claim.job.id, claim.token, *arguments)
+        if answer == b"lost":
+            raise LeaseLostError(
+                f"job {claim.job.id} belongs to another worker by now", "publish nothing of it"
+            )
+        return answer
+
+    async def _read(self, claim: Claim) -> Job:
+        """The job after its end; without a record (it was discarded at once) as it was."""
+        async with reaching():
+            record = await reply_of(self._redis.hgetall(keys.JOB + claim.job.id))
+        return Job.from_record(record) if record else claim.job
+
+
+def _error(error: JobError | None) -> tuple[str, str]:
+    return (error.code, error.message) if error else ("", "")

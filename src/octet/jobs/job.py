@@ -1,0 +1,253 @@
+"""A job: what is asked for, and how far it has come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from octet.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+"""`failed` means: given up, a dead letter, nothing published."""
+
+Outcome = Literal["complete", "fallback"]
+Priority = Literal["high", "normal", "low"]
+CallbackKind = Literal["lab", "event"]
+
+STATES: tuple[State, ...] = get_args(State)
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+
+_NAME = re.compile(r"[0-9A-Fa-f]{32,128}\Z")
+_LONGEST_OBJECT = 1024
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What shapes a result besides the song. None and empty stand for the service's defaults.
+
+    Whoever makes a recipe leaves out what equals the default: the recipe without anything in
+    it is the default recipe, whose results have the contract's plain names.
+
+    `model` is a name as a client wrote it. It is not to be opened as a path without a check.
+    `settings` holds further settings, name -> str, int, float or bool.
+    """
+
+    model: str | None = None
+    format: str | None = None
+    tracks: tuple[str, ...] = ()
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only what is set, ready for JSON."""
+        parts = {
+            "model": self.model,
+            "format": self.format,
+            "tracks": sorted(set(self.tracks)),
+            "settings": dict(self.settings),
+        }
+        return {name: part for name, part in parts.items() if part}
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Recipe:
+        """The reverse of `to_dict`."""
+        return cls(
+            model=parts.get("model"),
+            format=parts.get("format"),
+            tracks=tuple(parts.get("tracks", ())),
+            settings=dict(parts.get("settings", {})),
+        )
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that name the recipe; empty for the default one."""
+        parts = self.to_dict()
+        if not parts:
+            return ""
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Callback:
+    """Somebody to tell when the job ends.
+
+    `lab`: the contract's callback, `data` is POSTed as JSON when files were published.
+    `event`: a signed event about the end, whatever it is; `data` is not used. `secret` names
+    the secret to sign with (never the secret itself); empty is the service's own.
+    """
+
+    url: str
+    data: Any = None
+    kind: CallbackKind = "lab"
+    secret: str = ""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a producer asks for.
+
+    Attributes:
+        song: the song's name, 32 to 128 hex digits (the SHA-256 of its bytes in Octet's own
+            jobs), in the case in which it was given.
+        recipe: what to do with it.
+        bucket, object: where the song lies; None where the producer did not say.
+        callbacks: whom to tell.
+        priority: before or after the others.
+        name: what the client called the file, for people only. Not a path.
+
+    Raises:
+        SettingError: a field makes no sense.
+    """
+
+    song: str
+    recipe: Recipe = field(default_factory=Recipe)
+    bucket: str | None = None
+    object: str | None = None
+    callbacks: tuple[Callback, ...] = ()
+    priority: Priority = "normal"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.song):
+            raise SettingError(
+                f"{self.song[:80]!r} is not the name of a song",
+                "it is 32 to 128 hex digits, usually the SHA-256 of the file",
+            )
+        if self.priority not in PRIORITIES:
+            raise SettingError(
+                f"{self.priority!r} is not a priority", f"one of {', '.join(PRIORITIES)}"
+            )
+        for place in (self.bucket, self.object):
+            if place is not None and not _is_place(place):
+                raise SettingError(
+                    f"{place[:80]!r} is not the name of a bucket or an object",
+                    "1 to 1024 bytes, no control characters, no leading slash, no '..' part",
+                )
+
+    @property
+    def job_id(self) -> str:
+        """The identity of the result: the song's name, with the recipe's key when it has one."""
+        key = self.recipe.key
+        return f"{self.song}-{key}" if key else self.song
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed: `code` as in errors.py, `message` for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is recorded. A snapshot: read it again to see what has changed.
+
+    Attributes:
+        id: see `JobRequest.job_id`.
+        attempts: claims of this run so far; not more than the limit, and set back when the
+            job is submitted again after its end or replayed.
+        percent: 0 to 100.
+        left: seconds that the computation will still take, if known.
+        created, started, finished: seconds since 1970 by the clock of Redis; `started` is of
+            the latest claim.
+        worker: who has it, or had it last; empty before the first claim.
+        error: of the latest attempt that failed; stays after a fallback as its reason.
+        cancelling: somebody has asked for its end, and the worker has not seen it yet.
+        message: the message on the queue, byte for byte.
+    """
+
+    id: str
+    song: str
+    recipe: Recipe
+    state: State
+    outcome: Outcome | None
+    priority: Priority
+    attempts: int
+    percent: float
+    left: float | None
+    created: float
+    started: float | None
+    finished: float | None
+    worker: str
+    error: JobError | None
+    cancelling: bool
+    bucket: str | None
+    object: str | None
+    name: str
+    message: bytes
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state in ENDED
+
+    def places(self, bucket: str) -> list[tuple[str, str]]:
+        """Where the song may lie, (bucket, object), to be tried in this order.
+
+        Args:
+            bucket: the service's bucket for songs, for a job that names none.
+        """
+        home = self.bucket or bucket
+        if self.object:
+            return [(home, self.object)]
+        return [(home, f"queue/{self.song}.mp3"), (home, f"{self.song}.mp3")]
+
+    @classmethod
+    def from_record(cls, record: Mapping[bytes, bytes]) -> Job:
+        """Reads a record (the hash octet:job:<id>; its fields are those that are read here).
+
+        Times there are milliseconds, the recipe is JSON, absent or empty means None.
+        """
+        text = {
+            name.decode(): value.decode("utf-8", "replace")
+            for name, value in record.items()
+            if name != b"message"
+        }
+        get = text.get
+        failed = get("error_code")
+        return cls(
+            id=text["id"],
+            song=text["song"],
+            recipe=Recipe.from_dict(json.loads(get("recipe") or "{}")),
+            state=cast("State", text["state"]),
+            outcome=cast("Outcome | None", get("outcome") or None),
+            priority=cast("Priority", get("priority") or "normal"),
+            attempts=int(get("attempts") or 0),
+            percent=float(get("percent") or 0),
+            left=_number(get("left")),
+            created=float(get("created") or 0) / 1e3,
+            started=_seconds(get("started")),
+            finished=_seconds(get("finished")),
+            worker=get("worker", ""),
+            error=JobError(failed, get("error", "")) if failed else None,
+            cancelling=get("cancel") == "1",
+            bucket=get("bucket") or None,
+            object=get("object") or None,
+            name=get("name", ""),
+            message=record.get(b"message", b""),
+        )
+
+
+def _number(value: str | None) -> float | None:
+    return float(value) if value else None
+
+
+def _seconds(milliseconds: str | None) -> float | None:
+    return float(milliseconds) / 1e3 if milliseconds else None
+
+
+def _is_place(place: str) -> bool:
+    return (
+        0 < len(place.encode()) <= _LONGEST_OBJECT
+        and place.isprintable()
+        and not place.startswith("/")
+        and ".." not in place.split("/")
+    )

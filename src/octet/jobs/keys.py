@@ -1,0 +1,80 @@
+"""Every key of Octet in Redis, and what lies there.
+
+`toWorker` and `logging` are the contract's; all the rest begins with `octet:`. The scripts in
+lua/ get these names as the table `K` (see scripts.py), so that they are written only here.
+Octet uses one Redis, not a cluster: a script touches keys that it finds out while it runs.
+"""
+
+from __future__ import annotations
+
+QUEUE = "toWorker"
+"""List: messages of normal priority. Pushed on the left, taken from the right."""
+
+QUEUE_HIGH = "octet:queue:high"
+"""List like `toWorker`: taken before it."""
+
+QUEUE_LOW = "octet:queue:low"
+"""List like `toWorker`: taken when nothing else waits."""
+
+STRAIGHT = "octet:queue:straight"
+"""String: the last message of high priority that went straight onto an empty `toWorker`, where
+a blocked worker wakes at once."""
+
+INFLIGHT = "octet:inflight"
+"""List: ids of the jobs that are running. Its length is the number that a scaler has to read
+beside that of `toWorker`: scaling in below it would stop running work."""
+
+WORKERS = "octet:workers"
+"""Sorted set: worker id -> time (ms) at which its heartbeat runs out."""
+
+WORKER_JOBS = "octet:worker:"
+"""List `octet:worker:<id>:jobs`: messages that the worker has moved to itself and not claimed
+yet. Empty but for the milliseconds between the two."""
+
+JOB = "octet:job:"
+"""Hash `octet:job:<id>`: the record of a job (fields in job.py)."""
+
+CALLBACKS = "octet:callbacks:"
+"""List `octet:callbacks:<job id>`: whom to tell when the job ends, JSON objects of strings."""
+
+JOBS = "octet:jobs"
+"""Sorted set: id of every recorded job -> time of its creation (microseconds)."""
+
+JOBS_IN_STATE = "octet:jobs:"
+"""Sorted sets `octet:jobs:<state>`: as `octet:jobs`, for the jobs in that state."""
+
+ENDED = "octet:ended"
+"""Sorted set: id of a done or cancelled job -> time (ms) of its end, for its expiry."""
+
+DEAD = "octet:dead"
+"""Sorted set: id of a dead letter -> time (ms)."""
+
+DEAD_LETTER = "octet:dead:"
+"""Hash `octet:dead:<id>`: message (the raw bytes), code, reason, job, time."""
+
+DEAD_COUNT = "octet:dead-count"
+"""String: counts unreadable messages, for their ids."""
+
+IDEMPOTENCY = "octet:idempotency:"
+"""String `octet:idempotency:<SHA-256 of the key>`: digest of the request, a space, the job's id.
+Expires."""
+
+OUTBOX = "octet:webhooks"
+"""Sorted set: delivery id -> time (ms) at which it is due (or its lease runs out)."""
+
+DELIVERY = "octet:webhooks:"
+"""Hash `octet:webhooks:<delivery id>`: a delivery (fields in outbox.py)."""
+
+EVENTS = "octet:events:"
+"""Channel `octet:events:<job id>`: the job's state, each time that its record changes."""
+
+REAPED = "octet:reaped"
+"""String with an expiry: somebody has looked for lost work just now."""
+
+LOGGING = "logging"
+"""List: log lines, the oldest on the left, for a reader that pops on the left."""
+
+
+def worker_jobs(worker: str) -> str:
+    """The private list of a worker."""
+    return f"{WORKER_JOBS}{worker}:jobs"

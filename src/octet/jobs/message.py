@@ -1,0 +1,171 @@
+"""Messages on `toWorker`: all the shapes of the contract, and Octet's own.
+
+Octet's own is the contract's, with one more key `octet`, which carries what others do not know
+(and the id of the submission), so that a message alone is enough to run the job.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from octet.errors import MessageError, SettingError
+from octet.jobs.job import PRIORITIES, Callback, JobRequest, Recipe
+
+LONGEST = 4 * 1024**2
+"""Bytes of the longest message that is read."""
+
+_SONG = ("hash", "songhash")
+_BUCKET = ("bucket", "input_bucket")
+_OBJECT = ("object", "input_object", "object_name", "key")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that was read. `submission` is empty when somebody else wrote it."""
+
+    request: JobRequest
+    submission: str
+
+
+def read_message(raw: bytes) -> Message:
+    """Reads a message.
+
+    Args:
+        raw: a JSON object (contract.md "Queue"), a JSON string that is a song's name, or the
+            bare name. A callback that makes no sense is left out; unknown keys are ignored.
+
+    Raises:
+        MessageError: it is no job: not such JSON, too long, or without the name of a song.
+    """
+    if len(raw) > LONGEST:
+        raise MessageError(f"the message has {len(raw)} bytes, more than {LONGEST}")
+    parts = _parse(raw)
+    try:
+        return _request(parts)
+    except SettingError as error:
+        raise MessageError(error.message, error.hint) from None
+
+
+def write_message(request: JobRequest, submission: str) -> bytes:
+    """The message of a request, readable by every consumer of the contract."""
+    lab = next((hook for hook in request.callbacks if hook.kind == "lab"), None)
+    own: dict[str, Any] = {"submission": submission, "priority": request.priority}
+    if recipe := request.recipe.to_dict():
+        own["recipe"] = recipe
+    if request.name:
+        own["name"] = request.name
+    if hooks := [_hook(hook) for hook in request.callbacks if hook is not lab]:
+        own["callbacks"] = hooks
+    parts = {
+        "hash": request.song,
+        **({"bucket": request.bucket} if request.bucket else {}),
+        **({"object": request.object} if request.object else {}),
+        **({"model": request.recipe.model} if request.recipe.model else {}),
+        "callback": {"url": lab.url, "data": lab.data} if lab else None,
+        "octet": own,
+    }
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def callback_entry(callback: Callback) -> bytes:
+    """A callback as octet:callbacks:<id> keeps it: a JSON object of strings.
+
+    The lab's data is in it as text, so that no script ever turns it into numbers and back.
+    """
+    body = json.dumps(callback.data, ensure_ascii=False) if callback.kind == "lab" else ""
+    parts = {"url": callback.url, "kind": callback.kind, "secret": callback.secret, "body": body}
+    return json.dumps(parts, sort_keys=True).encode()
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        text = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise MessageError("the message is not UTF-8") from error
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        # A bare name, or digits alone, which JSON would take for a number.
+        value = text
+    if isinstance(value, dict):
+        return value
+    if text.startswith(("{", "[")) or not isinstance(value, str | int):
+        raise MessageError("the message is neither a JSON object nor the name of a song")
+    return {"hash": value if isinstance(value, str) else text}
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _request(parts: dict[str, Any]) -> Message:
+    song = _text(parts, _SONG)
+    if not song:
+        raise MessageError("the message names no song", "it needs the key 'hash'")
+    own = parts.get("octet")
+    own = own if isinstance(own, dict) else {}
+    recipe = _recipe(own.get("recipe"), _text(parts, ("model",)))
+    given = own.get("callbacks")
+    hooks = [_callback(hook) for hook in given] if isinstance(given, list) else []
+    priority = own.get("priority")
+    request = JobRequest(
+        song=song,
+        recipe=recipe,
+        bucket=_text(parts, _BUCKET),
+        object=_text(parts, _OBJECT),
+        callbacks=tuple(hook for hook in (_callback(parts.get("callback")), *hooks) if hook),
+        priority=priority if priority in PRIORITIES else "normal",
+        name=_text(own, ("name",)) or "",
+    )
+    return Message(request, _text(own, ("submission",)) or "")
+
+
+def _text(parts: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """The first of these keys that holds a text."""
+    for name in names:
+        value = parts.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _recipe(value: Any, model: str | None) -> Recipe:
+    if not isinstance(value, dict):
+        return Recipe(model=model)
+    tracks, settings = value.get("tracks"), value.get("settings")
+    return Recipe(
+        model=_text(value, ("model",)),
+        format=_text(value, ("format",)),
+        tracks=tuple(t for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else (),
+        settings={
+            name: setting
+            for name, setting in (settings if isinstance(settings, dict) else {}).items()
+            if isinstance(setting, str | int | float | bool)
+        },
+    )
+
+
+def _hook(callback: Callback) -> dict[str, Any]:
+    return {
+        "url": callback.url,
+        "data": callback.data,
+        "kind": callback.kind,
+        "secret": callback.secret,
+    }
+
+
+def _callback(value: Any) -> Callback | None:
+    """A callback, from an object with a url or from a bare url; None when it is neither."""
+    if isinstance(value, str) and value:
+        return Callback(value)
+    if not isinstance(value, dict) or not _text(value, ("url",)):
+        return None
+    kind = value.get("kind")
+    return Callback(
+        url=value["url"],
+        data=value.get("data"),
+        kind=kind if kind in ("lab", "event") else "lab",
+        secret=_text(value, ("secret",)) or "",
+    )
