@@ -240,7 +240,7 @@ def _explained(kind: type[BaseSettings], error: ValidationError) -> SettingError
     first = error.errors(include_url=False)[0]
     place = str(first["loc"][0]) if first["loc"] else ""
     field = place.lower()
-    secret = field in kind.model_fields and "Secret" in str(kind.model_fields[field].annotation)
+    secret = "key" in field or "secret" in field or "url" in field
     value = "(hidden)" if secret else repr(first.get("input"))
     name = variable(kind, field) if field in kind.model_fields else place
     return SettingError(f"{name} is {value}: {first['msg']}", "docs/settings.md lists the settings")

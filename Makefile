@@ -1,0 +1,55 @@
+# Every target sets up what it needs in .venv, again and again without harm.
+#   make demo    separate the demo song                 (needs no PyTorch)
+#   make check   format, lint, types
+#   make test    all tests
+#   make bench   side by side with demucs' own program
+#   make model   train the bundled model (MUSIC=..., SAMPLES=...)
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE := src tests training benchmarks
+
+.PHONY: demo check test bench model format clean
+.DELETE_ON_ERROR:
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Octet needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+
+# The program alone.
+$(VENV)/octet.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+# PyTorch goes first: the extras must not choose another build of it.
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) '$(TORCH)'
+	$(PIP) --editable '.[demucs,train,dev]'
+	touch $@ $(VENV)/octet.stamp
+
+demo: $(VENV)/octet.stamp
+	$(BIN)/octet separate examples/demo.flac --output demo-out
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks $(BENCH)
+
+model: $(VENV)/dev.stamp
+	$(BIN)/python -m training.run --music '$(MUSIC)' --samples '$(SAMPLES)'
+
+clean:
+	rm -rf $(VENV) demo-out build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Octet side by side with demucs' own program, in one run on one machine."""
