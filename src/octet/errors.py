@@ -15,6 +15,7 @@ OctetError
 ├── OutputError               the results cannot be written
 ├── SettingError              a setting, option or argument that makes no sense
 ├── CancelledError            somebody asked for the work to stop
+├── ComputationError          a computing process was killed, hung, or failed unforeseen
 ├── QueueError                Redis or Valkey
 │   ├── QueueUnavailableError it does not answer
 │   ├── MessageError          a message on the queue that cannot be read as a job
@@ -133,6 +134,12 @@ class CancelledError(OctetError):
     """Somebody asked for the work to stop."""
 
     code = "cancelled"
+
+
+class ComputationError(OctetError):
+    """The process that computes was killed, hung, or failed in a way that nobody foresaw."""
+
+    code = "computation"
 
 
 class QueueError(OctetError):
