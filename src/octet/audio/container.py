@@ -1,0 +1,161 @@
+"""Opening a song's container, so that a hostile file can reach nothing but itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import av
+
+from octet.errors import DamagedAudioError, NotAudioError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+    from octet.audio.source import SourceFile
+
+# FFmpeg's demuxers that hold sound in one file. Playlists (hls, concat, dash), pictures,
+# subtitles, devices and raw streams without a header are not among them.
+DEMUXERS = {
+    "aac": "aac",
+    "aiff": "aiff",
+    "ape": "ape",
+    "asf": "asf",
+    "au": "au",
+    "avi": "avi",
+    "caf": "caf",
+    "flac": "flac",
+    "flv": "flv",
+    "matroska,webm": "webm",
+    "mov,mp4,m4a,3gp,3g2,mj2": "mp4",
+    "mp3": "mp3",
+    "mpegts": "mpegts",
+    "ogg": "ogg",
+    "tta": "tta",
+    "w64": "w64",
+    "wav": "wav",
+    "wv": "wavpack",
+}
+"""What may be opened, by FFmpeg's name, and what we call it."""
+
+DECODERS = frozenset(
+    (
+        "aac",
+        "ac3",
+        "alac",
+        "ape",
+        "eac3",
+        "flac",
+        "mp1float",
+        "mp2float",
+        "mp3float",
+        "libopus",
+        "opus",
+        "tta",
+        "vorbis",
+        "wavpack",
+        "wmalossless",
+        "wmapro",
+        "wmav1",
+        "wmav2",
+        "adpcm_ima_wav",
+        "adpcm_ms",
+    )
+) | {
+    f"pcm_{kind}"
+    for kind in (
+        "alaw",
+        "f32be",
+        "f32le",
+        "f64be",
+        "f64le",
+        "mulaw",
+        "s16be",
+        "s16be_planar",
+        "s16le",
+        "s16le_planar",
+        "s24be",
+        "s24le",
+        "s24le_planar",
+        "s32be",
+        "s32le",
+        "s32le_planar",
+        "s64be",
+        "s64le",
+        "s8",
+        "s8_planar",
+        "u8",
+    )
+}
+"""Decoders that may run, by FFmpeg's names."""
+
+_SIGNS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\x1a\x45\xdf\xa3", b"wvpk")
+_GIVE = "Give an MP3, WAV, FLAC, Ogg, Opus, M4A, AIFF, WebM or MP4 file"
+_BUFFER = 1 << 18
+
+
+def open_container(source: SourceFile) -> tuple[InputContainer, AudioStream]:
+    """Opens a song's container and picks its sound: the default stream, or else the first.
+
+    FFmpeg reads through the given file alone: opening any other file or address, which some
+    formats can ask for, is refused.
+
+    Raises:
+        NotAudioError: it is nothing that may be opened, or holds no sound.
+        DamagedAudioError: it is a format of sound, but cannot be understood.
+    """
+    try:
+        container = av.open(
+            source,
+            "r",
+            container_options={
+                "format_whitelist": ",".join(DEMUXERS),
+                "codec_whitelist": ",".join(sorted(DECODERS)),
+                "protocol_whitelist": "none",
+            },
+            metadata_errors="replace",
+            buffer_size=_BUFFER,
+            io_open=_refuse,
+        )
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise _not_opened(source, error) from error
+    try:
+        return container, _sound(container, source)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _sound(container: InputContainer, source: SourceFile) -> AudioStream:
+    streams = container.streams.audio
+    default = av.stream.Disposition.default
+    stream = next((one for one in streams if one.disposition & default), None)
+    stream = stream or next(iter(streams), None)
+    if stream is None:
+        raise NotAudioError(f"{source.path} holds no sound", _GIVE)
+    context: Any = stream.codec_context  # None without a decoder, which the types do not tell
+    if context is None or context.codec.name not in DECODERS:
+        raise NotAudioError(f"{source.path} holds sound of a kind that is not read here", _GIVE)
+    # One block at a time, in this thread: decoding is far from being what takes time.
+    context.thread_count = 1
+    context.options = {"err_detect": "crccheck"}
+    return stream
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise PermissionError("a song may not open other files")
+
+
+def _not_opened(source: SourceFile, error: Exception) -> NotAudioError | DamagedAudioError:
+    start = source.pread(12, 0)
+    if start.startswith(_SIGNS) or start[4:8] == b"ftyp":
+        return DamagedAudioError(
+            f"{source.path} is cut off or broken: {_reason(error)}",
+            "Copy or download the song again",
+        )
+    return NotAudioError(f"{source.path} is not a file of sound", _GIVE)
+
+
+def _reason(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error)
+    return str(said).splitlines()[0].lower() if said else "it cannot be read"

@@ -1,0 +1,307 @@
+"""A song's file into blocks of samples: exact, in constant memory, and never silently wrong."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+
+from octet.audio.claims import claim_of, is_cut_off
+from octet.audio.container import DEMUXERS, open_container
+from octet.audio.samples import frame_samples, two_channels
+from octet.audio.song import Limits, SongInfo
+from octet.audio.source import SourceFile
+from octet.audio.tags import as_cover, clean_tags
+from octet.errors import DamagedAudioError, LimitError, NotAudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from octet.audio.claims import Claim
+    from octet.audio.song import Cover
+
+_SYNCHRONISED = frozenset(("mp3", "aac"))
+"""Containers without a frame of their own: decoders look for the beginning of each packet."""
+
+_AGAIN = "Copy or download the song again"
+_BLOCK = 1 << 15
+
+
+class SongReader:
+    """A song's file, opened and tried: its first samples could be decoded.
+
+    A context manager.
+
+    Args:
+        path: the file.
+        limits: what is accepted.
+
+    Raises:
+        NotAudioError: it is not a file, or nothing in it is sound.
+        DamagedAudioError: it is sound, but broken.
+        LimitError: it goes beyond the limits.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._position = 0
+        self._broken_at: int | None = None
+        with ExitStack() as stack:
+            self.source = stack.enter_context(SourceFile(path, self.limits))
+            self._container, self._stream = open_container(self.source)
+            stack.callback(self._container.close)
+            self._kind = DEMUXERS[self._container.format.name]
+            self._cover: Cover | None = None
+            self._first_byte: int | None = None
+            self._frames = self._decoded()
+            self._first = next(self._frames, None)
+            if self._first is None:
+                raise NotAudioError(f"{self.source.path} holds no sound that can be decoded")
+            self._check_frame(self._first)
+            self.info = self._described(self._first)
+            self._stack = stack.pop_all()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The whole song, once, in blocks of float32 of shape (2, n), see `decode`."""
+        claim = claim_of(
+            self.source,
+            self._container,
+            self._stream,
+            self._kind,
+            self._first_byte,
+            self.info.bits is not None,
+        )
+        blocks = self._unlimited_blocks()
+        yield from _batched(_without_padding(blocks, claim) if claim else blocks)
+        self._check_end(claim)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _described(self, frame: av.AudioFrame) -> SongInfo:
+        container, stream = self._container, self._stream
+        duration = None
+        if container.duration is not None and container.duration > 0:
+            duration = container.duration / av.time_base
+        return SongInfo(
+            container=self._kind,
+            codec=stream.codec_context.codec.name.removesuffix("float"),
+            rate=frame.sample_rate,
+            channels=frame.layout.nb_channels,
+            layout=frame.layout.name,
+            bits=bits_of(stream.codec_context),
+            duration=duration,
+            tags=clean_tags(container.metadata, stream.metadata),
+            cover=self._cover,
+        )
+
+    def _decoded(self) -> Iterator[av.AudioFrame]:
+        """Frames of sound; pictures on the way become the cover."""
+        for packet in self._packets():
+            if packet.stream is not self._stream:
+                self._cover = self._cover or as_cover(bytes(packet))
+                continue
+            if self._first_byte is None:
+                self._first_byte = packet.pos
+            yield from self._frames_of(packet)
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        attached = av.stream.Disposition.attached_pic
+        pictures = [one for one in self._container.streams.video if one.disposition & attached]
+        with self._reading():
+            yield from self._container.demux(self._stream, *pictures)
+
+    def _frames_of(self, packet: av.Packet[Any]) -> list[av.AudioFrame]:
+        """Decodes a packet, and judges what cannot be decoded.
+
+        An MP3 may begin and end with bytes that are no sound (tags, cut frames, junk), as all
+        players allow; anything else is damage.
+        """
+        lenient = self._kind in _SYNCHRONISED
+        try:
+            with self._reading():
+                if packet.is_corrupt and packet.size and not lenient:
+                    raise self._damage()
+                frames = self._stream.decode(packet)
+        except DamagedAudioError:
+            if not lenient:
+                raise
+            if self._position and not _is_tag(packet):
+                self._broken_at = self._broken_at or self._position
+            return []
+        if frames and self._broken_at is not None:
+            raise self._damage(self._broken_at)
+        return frames
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except av.EOFError:
+            return
+        except (av.FFmpegError, OSError) as error:
+            raise self._damage() from error
+
+    def _unlimited_blocks(self) -> Iterator[np.ndarray]:
+        """All that can be decoded, checked against the limits."""
+        frame, self._first = self._first, None
+        while frame is not None:
+            self._check_frame(frame)
+            names = tuple(channel.name for channel in frame.layout.channels)
+            block = two_channels(frame_samples(frame), names)
+            if not np.isfinite(block).all():
+                raise DamagedAudioError(
+                    f"{self.source.path} holds samples that are not numbers"
+                    f" (at {clock(self._position / self.info.rate)})",
+                    "Export the song again",
+                )
+            self._position += block.shape[1]
+            self._check_length()
+            yield block
+            frame = next(self._frames, None)
+
+    def _check_frame(self, frame: av.AudioFrame) -> None:
+        limits, rate, channels = self.limits, frame.sample_rate, frame.layout.nb_channels
+        if channels > limits.max_channels:
+            raise LimitError(
+                f"{self.source.path} has {channels} channels, {limits.max_channels} are allowed",
+                "Mix the song down to stereo",
+            )
+        if not limits.min_rate <= rate <= limits.max_rate:
+            raise LimitError(
+                f"{self.source.path} has a sample rate of {rate} Hz, allowed are"
+                f" {limits.min_rate} to {limits.max_rate}",
+                "Convert the song to 44100 Hz",
+            )
+        if self._position and rate != self.info.rate:
+            raise DamagedAudioError(
+                f"{self.source.path} changes from {self.info.rate} to {rate} Hz"
+                f" at {clock(self._position / self.info.rate)}",
+                "Convert the song to one sample rate, as a WAV for instance",
+            )
+
+    def _check_length(self) -> None:
+        most = self.limits.max_seconds
+        if most is not None and self._position > most * self.info.rate:
+            raise LimitError(
+                f"{self.source.path} is longer than the {most:g} seconds that are allowed",
+                "Give a shorter song, or raise the limit",
+            )
+
+    def _check_end(self, claim: Claim | None) -> None:
+        short = claim is not None and self._position < claim.samples - claim.tolerance
+        if short or (self._kind == "ogg" and is_cut_off(self.source)):
+            raise self._damage(claim=claim)
+
+    def _damage(self, position: int | None = None, claim: Claim | None = None) -> DamagedAudioError:
+        info = getattr(self, "info", None)
+        if info is None:
+            return DamagedAudioError(f"{self.source.path} is broken at its beginning", _AGAIN)
+        at = clock((self._position if position is None else position) / info.rate)
+        whole = f" of {clock(claim.samples / info.rate)}" if claim and claim.surplus == 0 else ""
+        return DamagedAudioError(f"{self.source.path} is cut off or broken at {at}{whole}", _AGAIN)
+
+
+def probe(path: Path, limits: Limits | None = None) -> SongInfo:
+    """What a song's file says of itself. The first samples are decoded, to be sure.
+
+    Raises:
+        NotAudioError: it is not a file, or nothing in it is sound.
+        DamagedAudioError: it is sound, but broken at the beginning.
+        LimitError: its bytes, channels or rate go beyond the limits.
+    """
+    with SongReader(path, limits) as reader:
+        return reader.info
+
+
+def decode(path: Path, limits: Limits | None = None) -> Iterator[np.ndarray]:
+    """A song's samples at its own rate, mixed down to two channels, see `two_channels`.
+
+    Integers of up to 24 bits and floating point of 32 come out exactly. What encoders put
+    before and after the sound (MP3, AAC, Opus, Vorbis) is left out.
+
+    Yields:
+        float32 of shape (2, n), full scale ±1, finite.
+
+    Raises:
+        NotAudioError: it is not a file, or nothing in it is sound.
+        DamagedAudioError: it is cut off or broken; blocks may have come before.
+        LimitError: it goes beyond the limits, counted on what is decoded.
+    """
+    with SongReader(path, limits) as reader:
+        yield from reader.blocks()
+
+
+def clock(seconds: float) -> str:
+    """A time in a song as people write it: 3:25.1."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
+
+
+def bits_of(context: av.AudioCodecContext) -> int | None:
+    """Bits a sample of a lossless codec, None of a lossy one."""
+    name, extra, kind = context.codec.name, context.extradata or b"", context.format.name
+    if name in ("pcm_alaw", "pcm_mulaw"):
+        return None
+    if name.startswith("pcm_"):
+        return int("".join(filter(str.isdigit, name)))
+    if name == "flac" and len(extra) >= 34:  # STREAMINFO, RFC 9639, 8.2
+        return ((extra[12] & 1) << 4 | extra[13] >> 4) + 1
+    if name == "alac" and len(extra) > 17:  # the bit depth in Apple's cookie
+        return extra[17]
+    if name in ("flac", "alac", "ape", "tta", "wavpack", "wmalossless"):
+        return {"u8": 8, "s16": 16, "flt": 32}.get(kind.removesuffix("p"), 24)
+    return None
+
+
+def _is_tag(packet: av.Packet[Any]) -> bool:
+    return bytes(packet)[:8].startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICSBE"))
+
+
+def _without_padding(blocks: Iterator[np.ndarray], claim: Claim) -> Iterator[np.ndarray]:
+    """Drops what follows the claimed end, unless it is too much to be an encoder's padding."""
+    held: list[np.ndarray] = []
+    room, surplus = claim.samples, claim.surplus
+    for block in blocks:
+        count = block.shape[1]
+        inside = min(count, room)
+        room -= inside
+        if inside:
+            yield block[:, :inside]
+        if inside < count:
+            held.append(block[:, inside:])
+            surplus -= count - inside
+        if surplus < 0:
+            yield from held
+            held.clear()
+
+
+def _batched(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same samples in blocks of a size that is worth the while."""
+    gathered: list[np.ndarray] = []
+    count = 0
+    for block in blocks:
+        gathered.append(block)
+        count += block.shape[1]
+        if count >= _BLOCK:
+            yield np.concatenate(gathered, axis=1)
+            gathered, count = [], 0
+    if gathered:
+        yield np.concatenate(gathered, axis=1)

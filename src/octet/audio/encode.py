@@ -1,0 +1,196 @@
+"""Blocks of samples into a file of any format, exact in length and start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from octet.audio.mp3 import QUALITY, Mp3File
+from octet.audio.muxed import MuxedFile, sample_kind
+from octet.audio.ogg import set_length
+from octet.audio.output import OutputFile
+from octet.audio.resample import Resampler
+from octet.audio.tags import track_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from octet.audio.formats import Encoding
+    from octet.audio.song import Cover
+
+_PIECE = 1 << 16
+"""Samples that go to an encoder at once: enough that nearly all time is spent in it."""
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A finished file.
+
+    Attributes:
+        path: where it lies.
+        bytes: its size.
+        samples: its length, at the rate of the file.
+        rate: samples a second in the file.
+        sha256: of its bytes, in lower-case hex.
+        clipped: how many samples, of both channels, went beyond full scale and were cut.
+    """
+
+    path: Path
+    bytes: int
+    samples: int
+    rate: int
+    sha256: str
+    clipped: int
+
+
+class Encoder:
+    """Writes one file, block by block. May be used from a thread of its own.
+
+    Decoding the file gives as many samples as were written, from the first one on. Where the
+    format does not have the rate, the sound is resampled, and the length with it.
+
+    Formats of integers (flac, wav of 16 and 24 bits) and mp3, whose encoder takes 16 bits, get
+    the nearest integer, without dither; what goes beyond full scale is cut, and counted.
+
+    Args:
+        path: the file; one that is there is overwritten.
+        encoding: its format. Bits that are not given are 16, see `Encoding.for_song`.
+        rate: samples a second of the blocks.
+        tags: of the song.
+        cover: its picture, left out where the format has no room for one (wav).
+        track: name of the track, added to the title.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        encoding: Encoding,
+        rate: int,
+        *,
+        tags: Mapping[str, str] | None = None,
+        cover: Cover | None = None,
+        track: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.encoding = replace(encoding, bits=_bits(encoding))
+        self.rate = encoding.format.nearest_rate(rate)
+        self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
+        self._samples = self._clipped = 0
+        self._file = OutputFile(self.path)
+        named = track_tags(tags or {}, track)
+        try:
+            self._guarded(lambda: self._open(named, cover))
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, block: np.ndarray) -> None:
+        """Takes a block in, float32 of shape (2, n), finite, full scale ±1.
+
+        Raises:
+            OutputError: the file cannot be written; `abort` deletes what there is of it.
+            ValueError: the block holds samples that are not numbers.
+        """
+        if not np.isfinite(block).all():
+            raise ValueError("the block holds samples that are not numbers")
+        if self._resampler is not None:
+            block = self._resampler.process(block)
+        self._put(block)
+
+    def close(self) -> EncodedFile:
+        """Completes the file.
+
+        Raises:
+            OutputError: the file cannot be written; it is deleted.
+        """
+        try:
+            if self._resampler is not None:
+                self._put(self._resampler.process(np.zeros((2, 0), np.float32), last=True))
+            self._guarded(self._finish)
+            size, digest = self._file.complete()
+        except BaseException:
+            self.abort()
+            raise
+        return EncodedFile(self.path, size, self._samples, self.rate, digest, self._clipped)
+
+    def abort(self) -> None:
+        """Gives up and deletes the file; without effect on a completed one."""
+        self._file.discard()
+
+    def _open(self, tags: Mapping[str, str], cover: Cover | None) -> None:
+        encoding = self.encoding
+        self._sink: _Sink
+        if encoding.name == "mp3":
+            bitrate = encoding.bitrate or encoding.format.bitrate or 0
+            quality = QUALITY if encoding.quality is None else encoding.quality
+            self._kind = "s16"
+            self._sink = Mp3File(self._file, self.rate, bitrate, quality, tags, cover)
+        else:
+            self._kind = sample_kind(encoding)
+            self._sink = MuxedFile(self._file, encoding, self.rate, tags, cover)
+
+    def _put(self, block: np.ndarray) -> None:
+        for start in range(0, block.shape[1], _PIECE):
+            self._put_piece(block[:, start : start + _PIECE])
+
+    def _put_piece(self, piece: np.ndarray) -> None:
+        self._samples += piece.shape[1]
+        if self._kind in ("s16", "s32"):
+            samples, clipped = quantise(piece, self.encoding.bits or 16)
+            self._clipped += clipped
+        elif self._kind == "fltp":
+            samples = np.ascontiguousarray(piece, np.float32)
+        else:
+            samples = np.ascontiguousarray(piece.T, np.float32)
+        self._guarded(lambda: self._sink.write(samples))
+
+    def _finish(self) -> None:
+        self._sink.finish()
+        if self.encoding.name == "ogg":
+            # FFmpeg's encoder rounds the length up to its own blocks.
+            set_length(self._file, self._samples)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Does some work; FFmpeg may hide why it failed, or that it did, the file does not."""
+        try:
+            work()
+        except Exception:
+            self._file.check()
+            raise
+        self._file.check()
+
+
+class _Sink(Protocol):
+    def write(self, samples: np.ndarray) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def _bits(encoding: Encoding) -> int | None:
+    return (encoding.bits or 16) if encoding.format.lossless else None
+
+
+def quantise(block: np.ndarray, bits: int) -> tuple[np.ndarray, int]:
+    """Samples as the nearest integers of 16 or 24 bits; halves go to the even one.
+
+    Args:
+        block: float32 of shape (2, n), full scale ±1.
+        bits: 16 or 24.
+
+    Returns:
+        int16, or int32 with 24 bits at the top, of shape (n, 2), contiguous; and how many
+        samples were beyond what the integers can hold, and are cut to it.
+    """
+    top = 2.0 ** (bits - 1)
+    scaled = np.rint(block.T * np.float32(top))
+    clipped = np.count_nonzero(scaled < -top) + np.count_nonzero(scaled >= top)
+    np.clip(scaled, -top, top - 1, out=scaled)
+    if bits == 16:
+        return np.ascontiguousarray(scaled, np.int16), int(clipped)
+    return np.ascontiguousarray(scaled, np.int32) << 8, int(clipped)
