@@ -39,10 +39,13 @@ class Song:
 
 @dataclass(frozen=True)
 class Model:
-    """The model that was used. `sha256` holds one hash for each of its files."""
+    """The model that was used.
+
+    `sha256` is of its file; of several, that of their hashes and weights, one a line.
+    """
 
     name: str
-    sha256: tuple[str, ...]
+    sha256: str
     licence: str
     commercial: bool
 

@@ -1,0 +1,5 @@
+"""`python -m octet` is the command `octet`."""
+
+from octet.cli import main
+
+main()

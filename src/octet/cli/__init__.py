@@ -1,0 +1,63 @@
+"""The command line: one module a command, each thin."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType  # noqa: TC003  # read by nobody at run time, but cheap and clear
+
+import typer
+
+from octet import __version__
+from octet.cli import doctor, models, separate
+from octet.cli.console import fail
+from octet.errors import OctetError
+
+app = typer.Typer(
+    help="Music separation: one song in, eight aligned files out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("separate")(separate.separate)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"octet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(  # typer's way to declare a flag
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # As an exception, so that everything half-written is cleaned up on the way out.
+    del frame
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Runs the command line; the exit status is 1 for an error, 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except OctetError as error:
+        fail(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        fail("stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (octet ... | head): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(1)

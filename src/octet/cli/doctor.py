@@ -1,0 +1,89 @@
+"""`octet doctor`: what is installed, and what would be used, and why."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from octet import __version__
+from octet.cli.console import out
+from octet.errors import OctetError
+from octet.settings import SeparationSettings, read_settings
+
+PACKAGES = ("openvino", "av", "lameenc", "soxr", "numpy", "torch", "demucs", "diffq", "obstore")
+OPTIONAL = {
+    "torch": "GPUs, and converting Demucs' models: octet-stems[demucs]",
+    "demucs": "Demucs' models: octet-stems[demucs]",
+    "diffq": "quantised models: octet-stems[demucs]",
+}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what is installed, which runtime, precision and device would be used, and why."""
+    settings = read_settings(SeparationSettings)
+    facts = {**_machine(), **_packages(), **_choice(settings), **_places(settings)}
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    out.print(table)
+
+
+def _machine() -> dict[str, str]:
+    from octet.separation.runtimes.cores import available_cores
+    from octet.separation.runtimes.openvino import cpu_name
+
+    return {
+        "octet": __version__,
+        "python": f"{platform.python_version()} on {sys.platform} ({platform.machine()})",
+        "processor": f"{cpu_name().strip()}, {available_cores()} cores to use",
+    }
+
+
+def _packages() -> dict[str, str]:
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return f"not installed (for {OPTIONAL[name]})" if name in OPTIONAL else "missing"
+
+
+def _choice(settings: SeparationSettings) -> dict[str, str]:
+    from octet.separation.loading import runtimes_of
+    from octet.separation.runtimes import choose
+
+    try:
+        choice = choose(settings.device, settings.precision, available=runtimes_of(settings.model))
+    except OctetError as error:
+        return {"model": settings.model, "would use": f"nothing: {error}"}
+    return {
+        "model": settings.model,
+        "would use": f"{choice.runtime} on {choice.device} ({choice.device_name.strip()}) "
+        f"in {choice.precision}",
+        "because": choice.reason,
+    }
+
+
+def _places(settings: SeparationSettings) -> dict[str, str]:
+    from octet.separation.cache import Cache
+    from octet.separation.song import default_scratch
+
+    return {
+        "cache": str(Cache(settings.cache).folder),
+        "scratch": str(settings.scratch or default_scratch()),
+    }

@@ -1,0 +1,79 @@
+"""The manifest of a separation, filled in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import octet
+from octet import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from octet.audio import Recording
+    from octet.separation.song import Source
+    from octet.separation.trackset import TrackSet
+    from octet.separation.writer import WrittenTrack
+
+
+def make_receipt(
+    name: str,
+    tracks: TrackSet,
+    written: Mapping[str, WrittenTrack],
+    source: Source,
+    settings: Mapping[str, object],
+    timings: Mapping[str, float],
+) -> manifest.Manifest:
+    """What went in, what was done, and what came out.
+
+    Args:
+        name: of the song, as a person calls it.
+        tracks: the finished set.
+        written: its files, by track.
+        source: what separated the song.
+        settings: those that shaped the result.
+        timings: seconds of each part of the work.
+    """
+    listed = {track: _track(tracks, track, done) for track, done in written.items()}
+    return manifest.Manifest(
+        song=_song(name, tracks.recording),
+        model=source.model,
+        settings=settings,
+        runtime=source.runtime,
+        tracks=listed,
+        null_db=tracks.null_db,
+        clipped=sum(track.clipped for track in listed.values()),
+        timings=timings,
+        octet=octet.__version__,
+    )
+
+
+def _track(tracks: TrackSet, track: str, done: WrittenTrack) -> manifest.Track:
+    file = done.file
+    return manifest.Track(
+        key=tracks.file_name(track),
+        sha256=file.sha256,
+        bytes=file.bytes,
+        samples=file.samples,
+        rate=file.rate,
+        codec=tracks.encoding.name,
+        clipped=file.clipped,
+        rms_db=done.rms_db,
+        peak_db=done.peak_db,
+    )
+
+
+def _song(name: str, recording: Recording) -> manifest.Song:
+    info = recording.info
+    return manifest.Song(
+        sha256=recording.sha256,
+        name=name,
+        bytes=recording.bytes,
+        container=info.container,
+        codec=info.codec,
+        duration=round(recording.samples / recording.rate, 6),
+        samples=recording.samples,
+        rate=recording.rate,
+        channels=info.channels,
+        tags=dict(info.tags),
+    )
