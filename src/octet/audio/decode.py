@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from octet.audio.claims import claim_of, is_cut_off
 from octet.audio.container import DEMUXERS, open_container
+from octet.audio.length import claim_of, is_cut_off
 from octet.audio.samples import frame_samples, two_channels
 from octet.audio.song import Limits, SongInfo
 from octet.audio.source import SourceFile
 from octet.audio.tags import as_cover, clean_tags
+from octet.audio.wav import bytes_beyond, bytes_missing, data_chunk
 from octet.errors import DamagedAudioError, LimitError, NotAudioError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from octet.audio.claims import Claim
+    from octet.audio.length import Claim
     from octet.audio.song import Cover
 
 _SYNCHRONISED = frozenset(("mp3", "aac"))
@@ -30,6 +31,8 @@ _SYNCHRONISED = frozenset(("mp3", "aac"))
 
 _AGAIN = "Copy or download the song again"
 _BLOCK = 1 << 15
+_JUNK = 1 << 16
+"""Bytes after the sound of a WAV that are taken for nothing."""
 
 
 class SongReader:
@@ -56,6 +59,8 @@ class SongReader:
             self._container, self._stream = open_container(self.source)
             stack.callback(self._container.close)
             self._kind = DEMUXERS[self._container.format.name]
+            # Of PCM a part of a packet is as good as a whole one: the length tells what lacks.
+            self._is_pcm = self._stream.codec_context.codec.name.startswith("pcm_")
             self._cover: Cover | None = None
             self._first_byte: int | None = None
             self._frames = self._decoded()
@@ -77,7 +82,7 @@ class SongReader:
             self.info.bits is not None,
         )
         blocks = self._unlimited_blocks()
-        yield from _batched(_without_padding(blocks, claim) if claim else blocks)
+        yield from _without_padding(blocks, claim) if claim else blocks
         self._check_end(claim)
 
     def close(self) -> None:
@@ -125,8 +130,10 @@ class SongReader:
     def _packets(self) -> Iterator[av.Packet[Any]]:
         attached = av.stream.Disposition.attached_pic
         pictures = [one for one in self._container.streams.video if one.disposition & attached]
-        with self._reading():
+        try:
             yield from self._container.demux(self._stream, *pictures)
+        except (av.FFmpegError, OSError) as error:
+            raise self._damage() from error
 
     def _frames_of(self, packet: av.Packet[Any]) -> list[av.AudioFrame]:
         """Decodes a packet, and judges what cannot be decoded.
@@ -135,47 +142,57 @@ class SongReader:
         players allow; anything else is damage.
         """
         lenient = self._kind in _SYNCHRONISED
+        if packet.is_corrupt and packet.size and not lenient and not self._is_pcm:
+            raise self._damage()
         try:
-            with self._reading():
-                if packet.is_corrupt and packet.size and not lenient:
-                    raise self._damage()
-                frames = self._stream.decode(packet)
-        except DamagedAudioError:
+            frames = self._stream.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError as error:
             if not lenient:
-                raise
-            if self._position and not _is_tag(packet):
-                self._broken_at = self._broken_at or self._position
+                raise self._damage() from error
+            if self._position and self._broken_at is None and not _is_tag(packet):
+                self._broken_at = self._position
             return []
         if frames and self._broken_at is not None:
             raise self._damage(self._broken_at)
         return frames
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except av.EOFError:
-            return
-        except (av.FFmpegError, OSError) as error:
-            raise self._damage() from error
-
     def _unlimited_blocks(self) -> Iterator[np.ndarray]:
-        """All that can be decoded, checked against the limits."""
-        frame, self._first = self._first, None
-        while frame is not None:
-            self._check_frame(frame)
+        """All that can be decoded, mixed down, checked for what is not a number."""
+        position = 0
+        for frame in self._joined():
             names = tuple(channel.name for channel in frame.layout.channels)
             block = two_channels(frame_samples(frame), names)
             if not np.isfinite(block).all():
+                place = position + int(np.isfinite(block).all(axis=0).argmin())
                 raise DamagedAudioError(
                     f"{self.source.path} holds samples that are not numbers"
-                    f" (at {clock(self._position / self.info.rate)})",
+                    f" (at {clock(place / self.info.rate)})",
                     "Export the song again",
                 )
-            self._position += block.shape[1]
-            self._check_length()
+            position += block.shape[1]
             yield block
+
+    def _joined(self) -> Iterator[av.AudioFrame]:
+        """Frames joined to long ones, within the limits: what follows costs time per frame."""
+        frame, self._first = self._first, None
+        fifo, kind = av.AudioFifo(), None
+        while frame is not None:
+            if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                if fifo.samples and (rest := fifo.read()):
+                    yield rest
+                self._check_frame(frame)
+                fifo = av.AudioFifo()
+            frame.pts = None  # gaps in time are not filled
+            fifo.write(frame)
+            self._position += frame.samples
+            self._check_length()
+            if fifo.samples >= _BLOCK and (joined := fifo.read()):
+                yield joined
             frame = next(self._frames, None)
+        if fifo.samples and (rest := fifo.read()):
+            yield rest
 
     def _check_frame(self, frame: av.AudioFrame) -> None:
         limits, rate, channels = self.limits, frame.sample_rate, frame.layout.nb_channels
@@ -206,17 +223,32 @@ class SongReader:
             )
 
     def _check_end(self, claim: Claim | None) -> None:
-        short = claim is not None and self._position < claim.samples - claim.tolerance
-        if short or (self._kind == "ogg" and is_cut_off(self.source)):
-            raise self._damage(claim=claim)
+        """Compares what was read with what the file promises."""
+        if claim is not None and self._position < claim.samples - claim.tolerance:
+            raise self._shortage(claim.samples)
+        if self._kind == "ogg" and is_cut_off(self.source):
+            raise self._damage()
+        if self._kind == "wav" and (chunk := data_chunk(self.source)) and chunk.size:
+            if missing := bytes_missing(self.source, chunk):
+                raise self._shortage(self._position * chunk.size // (chunk.size - missing))
+            if bytes_beyond(self.source, chunk) > _JUNK:
+                raise DamagedAudioError(
+                    f"{self.source.path} goes on after {clock(self._position / self.info.rate)},"
+                    " where its header says that it ends",
+                    "Export the song again",
+                )
 
-    def _damage(self, position: int | None = None, claim: Claim | None = None) -> DamagedAudioError:
-        info = getattr(self, "info", None)
-        if info is None:
+    def _shortage(self, promised: int) -> DamagedAudioError:
+        read, whole = (clock(samples / self.info.rate) for samples in (self._position, promised))
+        return DamagedAudioError(
+            f"{self.source.path} is cut off or broken: of {whole} only {read} can be read", _AGAIN
+        )
+
+    def _damage(self, position: int | None = None) -> DamagedAudioError:
+        if self._position == 0:
             return DamagedAudioError(f"{self.source.path} is broken at its beginning", _AGAIN)
-        at = clock((self._position if position is None else position) / info.rate)
-        whole = f" of {clock(claim.samples / info.rate)}" if claim and claim.surplus == 0 else ""
-        return DamagedAudioError(f"{self.source.path} is cut off or broken at {at}{whole}", _AGAIN)
+        at = clock((self._position if position is None else position) / self.info.rate)
+        return DamagedAudioError(f"{self.source.path} is cut off or broken at {at}", _AGAIN)
 
 
 def probe(path: Path, limits: Limits | None = None) -> SongInfo:
@@ -291,17 +323,3 @@ def _without_padding(blocks: Iterator[np.ndarray], claim: Claim) -> Iterator[np.
         if surplus < 0:
             yield from held
             held.clear()
-
-
-def _batched(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same samples in blocks of a size that is worth the while."""
-    gathered: list[np.ndarray] = []
-    count = 0
-    for block in blocks:
-        gathered.append(block)
-        count += block.shape[1]
-        if count >= _BLOCK:
-            yield np.concatenate(gathered, axis=1)
-            gathered, count = [], 0
-    if gathered:
-        yield np.concatenate(gathered, axis=1)

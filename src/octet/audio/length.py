@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from octet.audio.source import SourceFile
 
-_EXACT = {"aiff", "au", "caf", "flac", "mp4", "tta", "w64", "wav", "wavpack", "ape"}
+_EXACT = {"aiff", "au", "caf", "flac", "tta", "w64", "wavpack", "ape"}
 _MP3_FRAME = 1152
 _VORBIS_BLOCK = 8192
 _XING_REACH = 4096
@@ -59,11 +59,10 @@ def claim_of(
         counted = first is not None and has_frame_count(source, first)
         return Claim(stated, 2 * _MP3_FRAME, 2 * _MP3_FRAME) if counted else None
     if kind == "ogg":
-        return Claim(stated, stated, _VORBIS_BLOCK)
+        return Claim(stated, _VORBIS_BLOCK, _VORBIS_BLOCK)
     if kind == "mp4":
         return Claim(_itunes_length(container) or stated, _MP3_FRAME, 2 * _MP3_FRAME)
-    exact = kind in _EXACT and lossless and not (kind == "wav" and _is_stream(source))
-    return Claim(stated, 0, 0) if exact else None
+    return Claim(stated, 0, 0) if kind in _EXACT and lossless else None
 
 
 def _stated(stream: AudioStream) -> int | None:
@@ -86,14 +85,6 @@ def _itunes_length(container: InputContainer) -> int | None:
         return int(fields[3], 16) or None
     except (IndexError, ValueError):
         return None
-
-
-def _is_stream(source: SourceFile) -> bool:
-    """Whether a WAV was written to a pipe, with no size in its header."""
-    start = source.pread(_XING_REACH, 0)
-    place = start.find(b"data")
-    size = start[place + 4 : place + 8]
-    return start.startswith(b"RIFF") and place >= 0 and size in (b"\0" * 4, b"\xff" * 4)
 
 
 def is_cut_off(source: SourceFile) -> bool:
