@@ -1,0 +1,139 @@
+"""Every number of the recipe, and its seeds. Nothing is set anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STEMS = ("drums", "bass", "other", "vocals")
+"""The stems in the network's order, which is Demucs'."""
+
+RATE = 44100
+"""Samples a second, everywhere in training."""
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Songs:
+    """Which of the recorded songs do what."""
+
+    train: tuple[str, ...] = ("caesium", "hydrogen", "lithium", "potassium", "rubidium")
+    validate: tuple[str, ...] = ("sodium",)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The short-time Fourier transform, and how its bins become bands.
+
+    `bands` lists runs of equal bands as (number of bands, bins a band). Bins are the
+    transform's own below `fine`; from there to `top`, `pool` neighbours count as one. What
+    lies above `top` (16.5 kHz) shares the mask of the last band.
+    """
+
+    n_fft: int = 4096
+    hop: int = 1024
+    fine: int = 512
+    top: int = 1536
+    pool: int = 4
+    bands: tuple[tuple[int, int], ...] = ((8, 8), (8, 16), (10, 32), (4, 64))
+
+    @property
+    def bins(self) -> int:
+        """The number of bins that the network sees and masks."""
+        return self.fine + (self.top - self.fine) // self.pool
+
+
+@dataclass(frozen=True)
+class Network:
+    """The size of the network."""
+
+    channels: int = 48
+    expansion: int = 2
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
+    kernel: tuple[int, int] = (3, 7)
+    mix_every: int = 3
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How training examples are put together; probabilities unless it says otherwise.
+
+    `origins` are the weights with which a stem's source is drawn: `music` (parts of the
+    recorded songs), `samples` (one-shots and phrases strung together), `render` (songs
+    composed and rendered by this project). What has no clip for a stem is skipped.
+    """
+
+    origins: tuple[tuple[str, float], ...] = (("music", 0.35), ("samples", 0.15), ("render", 0.5))
+    together: float = 0.35
+    layer: float = 0.2
+    silent: tuple[tuple[str, float], ...] = (
+        ("drums", 0.08), ("bass", 0.1), ("other", 0.06), ("vocals", 0.12),
+    )  # fmt: skip
+    gain_db: float = 4.5
+    level_db: float = 4.0
+    speed: float = 0.4
+    semitones: float = 4.0
+    equalise: float = 0.5
+    equalise_db: float = 4.0
+    narrow: float = 0.25
+    pan: float = 0.3
+    mono: float = 0.05
+    reverb: float = 0.12
+    compress: float = 0.12
+    clip: float = 0.08
+    codec: float = 0.04
+
+
+@dataclass(frozen=True)
+class Training:
+    """The optimiser and its schedule: warm up, hold, and fall to nothing at the end."""
+
+    seed: int = 20240229
+    batch: int = 4
+    frames: int = 128
+    steps: int = 4000
+    warmup: int = 100
+    decay: float = 0.3
+    rate: float = 2e-3
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    average: float = 0.998
+    ratio_weight: float = 0.15
+    threads: int = 1
+    checkpoint_every: int = 100
+    validate_every: int = 200
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """The songs that this project composes and renders."""
+
+    seed: int = 7
+    songs: int = 600
+    bars: tuple[int, int] = (8, 17)
+    spoken: int = 60
+    recorded: int = 40
+
+
+@dataclass(frozen=True)
+class Export:
+    """The exported network takes segments of so many frames (1024 samples each)."""
+
+    frames: int = 352
+    overlap: float = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of it."""
+
+    songs: Songs = field(default_factory=Songs)
+    spectrum: Spectrum = field(default_factory=Spectrum)
+    network: Network = field(default_factory=Network)
+    mixing: Mixing = field(default_factory=Mixing)
+    training: Training = field(default_factory=Training)
+    rendering: Rendering = field(default_factory=Rendering)
+    export: Export = field(default_factory=Export)
+    cache: Path = HERE / "cache"
+    runs: Path = HERE / "runs"

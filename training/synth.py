@@ -1,0 +1,254 @@
+"""Synthesised instruments: drums, basses, pads, leads, plucks, by this project's own DSP.
+
+A `Patch` is a set of numbers drawn once for a part; the functions turn notes into mono audio,
+float32 of shape (samples,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+
+from training.audiofile import single
+from training.settings import RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Mono = npt.NDArray[np.float32]
+
+
+def frequency(pitch: float) -> float:
+    """The frequency of a MIDI pitch in Hz."""
+    return float(440.0 * 2 ** ((pitch - 69) / 12))
+
+
+def envelope(count: int, attack: float, decay: float, sustain: float, release: int) -> Mono:
+    """Linear attack, exponential decay to `sustain`, linear release over the last samples."""
+    t = np.arange(count) / RATE
+    shape = sustain + (1 - sustain) * np.exp(-np.maximum(t - attack, 0) / max(decay, 1e-3))
+    shape *= np.minimum(t / max(attack, 1e-3), 1)
+    release = min(release, count)
+    shape[count - release :] *= np.linspace(1, 0, release)
+    return single(shape)
+
+
+def saw(phase: npt.NDArray[np.float64], step: npt.NDArray[np.float64] | float) -> Mono:
+    """A sawtooth from a phase in cycles, its jump smoothed (PolyBLEP, Valimaki 2007)."""
+    t = phase % 1.0
+    out = 2 * t - 1
+    dt = np.broadcast_to(np.asarray(step), t.shape)
+    low, high = t < dt, t > 1 - dt
+    x = t[low] / dt[low]
+    out[low] -= x + x - x * x - 1
+    x = (t[high] - 1) / dt[high]
+    out[high] -= x * x + x + x + 1
+    return single(out)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A subtractive or FM voice.
+
+    Attributes:
+        wave: saw, square, fm, sine or pluck.
+        voices: detuned oscillators side by side.
+        detune: their spread in semitones.
+        cutoff: of the low-pass filter, in multiples of the note's frequency.
+        sweep: how far the filter opens at the attack, in the same unit.
+        attack, decay, sustain, release: the envelope, seconds and level.
+        index, ratio: of the FM modulator.
+        vibrato: its depth in semitones.
+        drive: saturation after the filter, 0 for none.
+    """
+
+    wave: str
+    voices: int
+    detune: float
+    cutoff: float
+    sweep: float
+    attack: float
+    decay: float
+    sustain: float
+    release: float
+    index: float
+    ratio: float
+    vibrato: float
+    drive: float
+
+
+def draw_patch(rng: np.random.Generator, role: str) -> Patch:
+    """A random voice that suits a role: bass, pad, lead, chords or arpeggio."""
+    slow = role == "pad"
+    waves = {"bass": ["saw", "square", "fm", "sine"], "pad": ["saw", "saw", "fm"]}
+    short = role in ("arpeggio", "chords")
+    return Patch(
+        wave=str(rng.choice(waves.get(role, ["saw", "square", "fm", "pluck"]))),
+        voices=int(rng.integers(1, 3 if role == "bass" else 5)),
+        detune=float(rng.uniform(0.03, 0.2)),
+        cutoff=float(rng.uniform(1.5, 8.0)),
+        sweep=float(rng.uniform(0, 12.0)),
+        attack=float(rng.uniform(0.1, 0.5) if slow else rng.uniform(0.001, 0.02)),
+        decay=float(rng.uniform(0.1, 0.3) if short else rng.uniform(0.2, 1.5)),
+        sustain=float(rng.uniform(0, 0.3) if short else rng.uniform(0.3, 0.9)),
+        release=float(rng.uniform(0.3, 0.8) if slow else rng.uniform(0.03, 0.2)),
+        index=float(rng.uniform(0.5, 5.0)),
+        ratio=float(rng.choice([0.5, 1, 1, 2, 3, 3.5, 7])),
+        vibrato=float(rng.uniform(0, 0.25)) if role == "lead" else 0.0,
+        drive=float(rng.uniform(0, 3) * (rng.random() < 0.4)),
+    )
+
+
+def play(
+    patch: Patch, pitch: float, length: float, velocity: float, rng: np.random.Generator
+) -> Mono:
+    """One note of a patch."""
+    count = int((length + patch.release) * RATE)
+    t = np.arange(count) / RATE
+    hertz = frequency(pitch)
+    if patch.wave == "pluck":
+        tone = plucked(hertz, count, rng, bright=min(patch.cutoff / 8, 0.95))
+    else:
+        wobble = patch.vibrato * np.sin(2 * np.pi * 5.3 * t) * np.minimum(t / 0.4, 1)
+        tone = np.zeros(count, np.float32)
+        for spread in np.linspace(-1, 1, patch.voices) if patch.voices > 1 else (0.0,):
+            step = hertz * 2 ** ((wobble + patch.detune * spread) / 12) / RATE
+            tone += oscillate(patch, np.cumsum(step) + rng.random(), step, t)
+        tone = filtered(patch, tone / np.float32(patch.voices**0.5), hertz, t)
+    level = 0.4 + 0.6 * velocity
+    tone = tone * envelope(
+        count, patch.attack, patch.decay, patch.sustain, int(patch.release * RATE)
+    )
+    if patch.drive:
+        tone = np.tanh(tone * (1 + patch.drive)) / np.float32(1 + 0.5 * patch.drive)
+    return single(tone * level)
+
+
+def oscillate(
+    patch: Patch,
+    phase: npt.NDArray[np.float64],
+    step: npt.NDArray[np.float64],
+    t: npt.NDArray[np.float64],
+) -> Mono:
+    """One oscillator over a phase in cycles."""
+    if patch.wave == "saw":
+        return saw(phase, step)
+    if patch.wave == "square":
+        return single(saw(phase, step) - saw(phase + 0.37, step))
+    angle = 2 * np.pi * phase
+    if patch.wave == "fm":
+        index = patch.index * np.exp(-t / (patch.decay + 0.1))
+        return single(np.sin(angle + index * np.sin(patch.ratio * angle)))
+    return single(np.sin(angle) + 0.2 * np.sin(2 * angle))
+
+
+def filtered(patch: Patch, tone: Mono, hertz: float, t: npt.NDArray[np.float64]) -> Mono:
+    """The low-pass filter: a dark and a bright setting, faded from one to the other."""
+
+    def at(multiple: float) -> Mono:
+        cutoff = float(np.clip(hertz * multiple, 120, 16000))
+        sections = scipy.signal.butter(2, cutoff, fs=RATE, output="sos")
+        return single(scipy.signal.sosfilt(sections, tone))
+
+    dark = at(patch.cutoff)
+    if patch.sweep < 1:
+        return dark
+    opening = np.exp(-t / (0.5 * patch.decay + 0.03)).astype(np.float32)
+    return dark + (at(patch.cutoff + patch.sweep) - dark) * opening
+
+
+def plucked(hertz: float, count: int, rng: np.random.Generator, *, bright: float) -> Mono:
+    """A plucked string (Karplus and Strong 1983), as one filter: a burst of noise in a loop."""
+    period = max(int(RATE / hertz), 2)
+    burst = np.zeros(count)
+    burst[:period] = rng.uniform(-1, 1, period)[:count]
+    loss = 0.5 ** (period / RATE / 0.7)
+    loop = np.zeros(period + 2)
+    loop[0] = 1.0
+    loop[period], loop[period + 1] = -loss * (0.5 + bright / 2), -loss * (0.5 - bright / 2)
+    return single(scipy.signal.lfilter([1.0], loop, burst))
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The tuning of a synthesised drum kit."""
+
+    kick: float
+    drop: float
+    boom: float
+    click: float
+    snare: float
+    snap: float
+    tom: float
+    metal: float
+    ring: float
+
+
+def draw_kit(rng: np.random.Generator) -> Kit:
+    """A random kit, from a dry acoustic one to a booming machine."""
+    return Kit(
+        kick=float(rng.uniform(38, 62)), drop=float(rng.uniform(2, 8)),
+        boom=float(rng.uniform(0.08, 0.5)), click=float(rng.uniform(0, 0.6)),
+        snare=float(rng.uniform(150, 250)), snap=float(rng.uniform(0.06, 0.25)),
+        tom=float(rng.uniform(80, 160)), metal=float(rng.uniform(4000, 9000)),
+        ring=float(rng.uniform(0.03, 0.09)),
+    )  # fmt: skip
+
+
+def strike(kit: Kit, piece: str, velocity: float, rng: np.random.Generator) -> Mono:
+    """One stroke on a piece of the kit; what the kit lacks sounds like its nearest kin."""
+    drums: dict[str, Callable[[], Mono]] = {
+        "kick": lambda: _skin(kit.kick, kit.drop, kit.boom, kit.click, rng),
+        "tom": lambda: _skin(kit.tom * float(rng.choice([1, 0.8, 1.3])), 1.6, 0.25, 0.2, rng),
+        "snare": lambda: (
+            0.6 * _skin(kit.snare, 1.5, 0.1, 0.3, rng, count=int(0.4 * RATE))
+            + _noise(1200, 9000, kit.snap, int(0.4 * RATE), rng)
+        ),
+        "clap": lambda: _clap(kit, rng),
+        "rim": lambda: _noise(1500, 4000, 0.015, int(0.1 * RATE), rng),
+        "hat": lambda: _noise(kit.metal, 16000, kit.ring, int(0.3 * RATE), rng) * np.float32(0.5),
+        "shaker": lambda: _noise(5000, 12000, 0.04, int(0.2 * RATE), rng) * np.float32(0.35),
+        "tambourine": lambda: _noise(7000, 15000, 0.08, int(0.3 * RATE), rng) * np.float32(0.4),
+        "ride": lambda: _metal(kit, 0.5, rng) * np.float32(0.35),
+        "crash": lambda: _metal(kit, 1.1, rng) * np.float32(0.7),
+    }
+    return drums.get(piece, drums["rim"])() * np.float32(velocity**1.5)
+
+
+def _skin(
+    hertz: float, drop: float, ring: float, click: float, rng: np.random.Generator, count: int = 0
+) -> Mono:
+    count = count or int(min(4 * ring + 0.1, 1.5) * RATE)
+    t = np.arange(count) / RATE
+    pitch = hertz * (1 + drop * np.exp(-t / 0.018))
+    body = np.sin(2 * np.pi * np.cumsum(pitch) / RATE) * np.exp(-t / ring)
+    tick = rng.standard_normal(count) * np.exp(-t / 0.003) * click
+    return single(np.tanh(1.4 * body) + tick)
+
+
+def _noise(low: float, high: float, ring: float, count: int, rng: np.random.Generator) -> Mono:
+    sections = scipy.signal.butter(2, (low, high), "bandpass", fs=RATE, output="sos")
+    hiss = scipy.signal.sosfilt(sections, rng.standard_normal(count))
+    return single(1.3 * hiss * np.exp(-np.arange(count) / RATE / ring))
+
+
+def _clap(kit: Kit, rng: np.random.Generator) -> Mono:
+    count = int(0.4 * RATE)
+    sound = np.zeros(count, np.float32)
+    for delay in (0, 0.011, 0.023):
+        start = int(delay * RATE)
+        sound[start:] += _noise(900, 5000, 0.01, count - start, rng)
+    return sound + _noise(900, 4500, kit.snap, count, rng) * np.float32(0.7)
+
+
+def _metal(kit: Kit, ring: float, rng: np.random.Generator) -> Mono:
+    count = int(min(3 * ring, 2.5) * RATE)
+    t = np.arange(count) / RATE
+    partials = kit.metal * rng.uniform(0.4, 1.6, 14)
+    sound = sum(np.sin(2 * np.pi * (f * t + rng.random())) for f in partials if f < 16000) / 14
+    shape = np.exp(-t / ring)
+    return single(sound * shape + 0.7 * _noise(5000, 15000, ring * 0.7, count, rng))

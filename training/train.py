@@ -1,0 +1,134 @@
+"""The training loop: resumable, logged as JSON lines."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from training.batches import Batch, loader
+from training.loss import separation_loss
+from training.network import Pocket
+from training.validate import ratios
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.settings import Recipe, Training
+
+
+class Run:
+    """One training run in a folder: `checkpoint.pt`, `log.jsonl`.
+
+    Args:
+        recipe: all settings.
+        folder: where the run lives; an existing checkpoint is taken up.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        torch.manual_seed(recipe.training.seed)
+        self.network = Pocket(recipe.spectrum, recipe.network)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=recipe.training.rate,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.training.weight_decay,
+        )
+        self.step = 0
+        self.seconds = 0.0
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that holds all that a later run needs."""
+        return self.folder / "checkpoint.pt"
+
+    def train(self, pool: Path, sets: dict[str, list[Batch]], *, workers: int = 1) -> None:
+        """Trains up to the last step.
+
+        Args:
+            pool: the folder of clips.
+            sets: what to validate on, by name.
+            workers: processes that make batches; 0 makes them here.
+        """
+        settings = self.recipe.training
+        torch.set_num_threads(settings.threads)
+        start = time.monotonic() - self.seconds
+        for batch in loader(self.recipe, pool, self.step, workers=workers):
+            loss, found = self._learn(batch)
+            self.seconds = time.monotonic() - start
+            self.log(loss=round(loss, 5), stems=[round(v, 2) for v in found.tolist()])
+            if self.step % settings.validate_every == 0 or self.step == settings.steps:
+                results = {name: ratios(self.average, batches) for name, batches in sets.items()}
+                self.log(validation=results)
+            if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
+                self.save()
+
+    def log(self, **values: Any) -> None:
+        """Adds a line to the log."""
+        line = {"step": self.step, "seconds": round(self.seconds, 1), **values}
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Writes the checkpoint; it appears whole, by rename."""
+        partial = self.checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "step": self.step,
+                "seconds": self.seconds,
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+            },
+            partial,
+        )
+        partial.rename(self.checkpoint)
+
+    def _learn(self, batch: Batch) -> tuple[float, torch.Tensor]:
+        settings = self.recipe.training
+        for group in self.optimiser.param_groups:
+            group["lr"] = settings.rate * schedule(self.step, settings)
+        factors = self.network.factors(batch[0])
+        loss, found = separation_loss(factors, *batch, settings.ratio_weight)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        self.optimiser.step()
+        self.step += 1
+        keep = min(settings.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for ours, theirs in zip(
+                self.average.parameters(), self.network.parameters(), strict=True
+            ):
+                ours.lerp_(theirs, 1 - keep)
+        return float(loss.detach()), found
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+
+
+def schedule(step: int, settings: Training) -> float:
+    """The share of the full learning rate: up over `warmup`, level, down over `decay`."""
+    left = (settings.steps - step) / max(settings.decay * settings.steps, 1.0)
+    return float(max(0.0, min((step + 1) / settings.warmup, 1.0, left)))
+
+
+def average_of(recipe: Recipe, folder: Path) -> Pocket:
+    """The averaged network of a run's checkpoint: the one to use."""
+    run = Run(recipe, folder)
+    return run.average.eval()
