@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
     from datetime import datetime, timedelta
     from pathlib import Path
+
+LinkMethod = Literal["GET", "PUT"]
 
 CHUNK = 1024 * 1024
 """Bytes a chunk of a stream, unless asked otherwise."""
@@ -214,7 +216,9 @@ class Bucket(ABC):
         """
 
     @abstractmethod
-    async def presign(self, key: str, expires: timedelta, *, method: str = "GET") -> str | None:
+    async def presign(
+        self, key: str, expires: timedelta, *, method: LinkMethod = "GET"
+    ) -> str | None:
         """An address that lets its holder read (GET) or write (PUT) one object for a while.
 
         Nothing is asked of the store; the object need not exist.

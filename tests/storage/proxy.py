@@ -1,0 +1,88 @@
+"""A line to a server that breaks when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Line:
+    """Hands bytes on between clients and a server.
+
+    Attributes:
+        cuts: for each connection to come, the bytes of the server's answers after which it is
+            cut; connections beyond the list are sound.
+        opened: connections so far.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.cuts: list[int] = []
+        self.opened = 0
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        left = self.cuts.pop(0) if self.cuts else None
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        upward = asyncio.create_task(_pump(reader, far_writer))
+        try:
+            while data := await far_reader.read(65536):
+                if left is not None:
+                    data, left = data[:left], left - len(data)
+                writer.write(data)
+                await writer.drain()
+                if left is not None and left <= 0:
+                    break
+        except (OSError, asyncio.CancelledError):
+            pass  # the client or the test has gone
+        finally:
+            upward.cancel()
+            far_writer.close()
+            writer.transport.abort() if left is not None else writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def line_to(target: int) -> AsyncIterator[Line]:
+    """A line to a port of this machine."""
+    line = Line(target)
+    server = await asyncio.start_server(line.carry, "127.0.0.1", 0)
+    line.port = server.sockets[0].getsockname()[1]
+    try:
+        yield line
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def server_that_says(answer: bytes | None) -> AsyncIterator[int]:
+    """A server that gives the same answer to everything; None: none at all."""
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            if answer is None:
+                await release.wait()
+            else:
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        release.set()
+        server.close()
