@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _NAP = 1.0
 """Seconds of one blocking wait on `toWorker`; the other lists are looked at in between."""
 
+_LONGEST_REASON = 2000
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -151,6 +153,7 @@ class Claims:
         answer = await self._fenced(
             "renew",
             claim,
+            "",
             self._worker,
             self._lease,
             "" if percent is None else f"{min(max(percent, 0.0), 100.0):.2f}",
@@ -170,22 +173,23 @@ class Claims:
             LeaseLostError: the job is another's, which will publish or has published it.
         """
         code, text = _error(error)
-        await self._fenced("finish", claim, outcome, code, text)
+        await self._fenced("finish", claim, "done", outcome, code, text)
         return await self._read(claim)
 
     async def retry(self, claim: Claim, error: JobError) -> bool:
         """An attempt failed, with this error.
 
         Returns:
-            True: the job waits again, behind the others. False: all attempts are used up and
+            True: the job waits again, behind the others (or is cancelled, if that was asked
+            for), and is not this worker's any more. False: all attempts are used up and
             nothing has changed but the error; the claim still holds, and has to end with
             `finish` (a fallback) or `bury`.
 
         Raises:
             LeaseLostError: the job is another's.
         """
-        answer = await self._fenced("retry", claim, self._attempts, *_error(error))
-        return bool(answer == b"waiting")
+        answer = await self._fenced("retry", claim, "", self._attempts, *_error(error))
+        return answer != b"exhausted"
 
     async def bury(self, claim: Claim, error: JobError) -> Job:
         """Gives the job up: state `failed`, a dead letter with the reason (atomic).
@@ -195,7 +199,7 @@ class Claims:
         Raises:
             LeaseLostError: the job is another's.
         """
-        await self._fenced("bury", claim, *_error(error))
+        await self._fenced("bury", claim, "failed", *_error(error))
         return await self._read(claim)
 
     async def release(self, claim: Claim) -> None:
@@ -204,7 +208,7 @@ class Claims:
         Raises:
             LeaseLostError: the job is another's already.
         """
-        await self._fenced("release", claim)
+        await self._fenced("release", claim, "")
 
     async def cancelled(self, claim: Claim) -> Job:
         """The work has been stopped, as `renew` asked.
@@ -215,7 +219,7 @@ class Claims:
         Raises:
             LeaseLostError: the job is another's.
         """
-        await self._fenced("stopped", claim)
+        await self._fenced("release", claim, "")
         return await self._read(claim)
 
     async def leave(self) -> None:
@@ -234,15 +238,22 @@ class Claims:
         """Waits for a message on `toWorker`, which moves it to the worker's list by itself."""
         async with reaching():
             message: bytes | None = await reply_of(
-                self._redis.execute_command(
-                    "BLMOVE", keys.QUEUE, self._inbox, "RIGHT", "LEFT", seconds
+                self._redis.blmove(
+                    keys.QUEUE,
+                    self._inbox,
+                    seconds,  # type: ignore[arg-type]  # servers take fractions, the type is int
+                    "RIGHT",
+                    "LEFT",
                 )
             )
         return message
 
-    async def _fenced(self, script: str, claim: Claim, *arguments: str | int) -> bytes:
+    async def _fenced(
+        self, script: str, claim: Claim, expected: str, *arguments: str | int
+    ) -> bytes:
+        """Runs a script that checks the token; another answer than `expected` is a loss too."""
         answer: bytes = await self._scripts.run(script, claim.job.id, claim.token, *arguments)
-        if answer == b"lost":
+        if answer == b"lost" or (expected and answer != expected.encode()):
             raise LeaseLostError(
                 f"job {claim.job.id} belongs to another worker by now", "publish nothing of it"
             )
@@ -256,4 +267,6 @@ class Claims:
 
 
 def _error(error: JobError | None) -> tuple[str, str]:
-    return (error.code, error.message) if error else ("", "")
+    if error is None:
+        return "", ""
+    return error.code, error.message[:_LONGEST_REASON].encode("utf-8", "replace").decode()

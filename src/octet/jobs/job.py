@@ -88,6 +88,11 @@ class Callback:
     kind: CallbackKind = "lab"
     secret: str = ""
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What is stored as it is; `data` is stored as JSON."""
+        return self.url, self.secret
+
 
 @dataclass(frozen=True)
 class JobRequest:
@@ -125,11 +130,15 @@ class JobRequest:
                 f"{self.priority!r} is not a priority", f"one of {', '.join(PRIORITIES)}"
             )
         for place in (self.bucket, self.object):
-            if place is not None and not _is_place(place):
+            if place is not None and not (is_text(place) and _is_place(place)):
                 raise SettingError(
                     f"{place[:80]!r} is not the name of a bucket or an object",
                     "1 to 1024 bytes, no control characters, no leading slash, no '..' part",
                 )
+
+        for text in (self.name, *(part for hook in self.callbacks for part in hook.texts)):
+            if not is_text(text):
+                raise SettingError(f"{text[:80]!r} is not text", "it holds half a character")
 
     @property
     def job_id(self) -> str:
@@ -234,6 +243,15 @@ class Job:
             name=get("name", ""),
             message=record.get(b"message", b""),
         )
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be stored: not so with half of a surrogate pair in it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(value: str | None) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from octet.errors import MessageError, SettingError
-from octet.jobs.job import PRIORITIES, Callback, JobRequest, Recipe
+from octet.jobs.job import PRIORITIES, Callback, JobRequest, Recipe, is_text
 
 LONGEST = 4 * 1024**2
 """Bytes of the longest message that is read."""
@@ -50,7 +50,8 @@ def read_message(raw: bytes) -> Message:
 
 def write_message(request: JobRequest, submission: str) -> bytes:
     """The message of a request, readable by every consumer of the contract."""
-    lab = next((hook for hook in request.callbacks if hook.kind == "lab"), None)
+    plain = (hook for hook in request.callbacks if hook.kind == "lab" and not hook.secret)
+    lab = next(plain, None)
     own: dict[str, Any] = {"submission": submission, "priority": request.priority}
     if recipe := request.recipe.to_dict():
         own["recipe"] = recipe
@@ -66,15 +67,16 @@ def write_message(request: JobRequest, submission: str) -> bytes:
         "callback": {"url": lab.url, "data": lab.data} if lab else None,
         "octet": own,
     }
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(parts, separators=(",", ":")).encode()
 
 
 def callback_entry(callback: Callback) -> bytes:
     """A callback as octet:callbacks:<id> keeps it: a JSON object of strings.
 
-    The lab's data is in it as text, so that no script ever turns it into numbers and back.
+    The lab's data is in it as text, so that no script ever turns it into numbers and back, and
+    in ASCII, because half of a surrogate pair (which JSON allows) is nothing that Lua could read.
     """
-    body = json.dumps(callback.data, ensure_ascii=False) if callback.kind == "lab" else ""
+    body = json.dumps(callback.data) if callback.kind == "lab" else ""
     parts = {"url": callback.url, "kind": callback.kind, "secret": callback.secret, "body": body}
     return json.dumps(parts, sort_keys=True).encode()
 
@@ -87,12 +89,12 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        # A bare name, or digits alone, which JSON would take for a number.
         value = text
     if isinstance(value, dict):
         return value
-    if text.startswith(("{", "[")) or not isinstance(value, str | int):
-        raise MessageError("the message is neither a JSON object nor the name of a song")
+    if text.startswith(("{", "[")):
+        raise MessageError("the message is not a JSON object")
+    # A bare name may look like a number to JSON.
     return {"hash": value if isinstance(value, str) else text}
 
 
@@ -123,10 +125,10 @@ def _request(parts: dict[str, Any]) -> Message:
 
 
 def _text(parts: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    """The first of these keys that holds a text."""
+    """The first of these keys that holds a text that can be stored."""
     for name in names:
         value = parts.get(name)
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and is_text(value):
             return value
     return None
 
@@ -158,8 +160,8 @@ def _hook(callback: Callback) -> dict[str, Any]:
 
 def _callback(value: Any) -> Callback | None:
     """A callback, from an object with a url or from a bare url; None when it is neither."""
-    if isinstance(value, str) and value:
-        return Callback(value)
+    if isinstance(value, str):
+        value = {"url": value}
     if not isinstance(value, dict) or not _text(value, ("url",)):
         return None
     kind = value.get("kind")

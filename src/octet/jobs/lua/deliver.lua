@@ -1,0 +1,10 @@
+-- Adds a delivery that is no job's end, due at once.
+--
+-- octet:webhooks, octet:webhooks:<id>    get it
+--
+-- ARGV: id, url, body, kind, secret.
+
+deliver(ARGV[1], {
+  url = ARGV[2], body = ARGV[3], kind = ARGV[4], secret = ARGV[5], outcome = '', state = '',
+  job = '', song = '', code = '', error = '', time = digits(now()),
+})

@@ -1,0 +1,7 @@
+-- Says that a worker lives.
+--
+-- octet:workers    its heartbeat
+--
+-- ARGV: worker, lease (ms).
+
+redis.call('ZADD', K.workers, digits(now() + ARGV[2]), ARGV[1])

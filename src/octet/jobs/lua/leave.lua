@@ -1,0 +1,9 @@
+-- A worker goes.
+--
+-- octet:worker:<id>:jobs    what lies there goes back to toWorker
+-- octet:workers             loses the worker
+--
+-- ARGV: worker.
+
+drain(ARGV[1])
+redis.call('ZREM', K.workers, ARGV[1])

@@ -1,0 +1,8 @@
+-- Adds lines to the log list, and drops the oldest beyond its bound.
+--
+-- logging    the lines, the oldest on the left
+--
+-- ARGV: most lines, then the lines.
+
+redis.call('RPUSH', K.logging, unpack(ARGV, 2))
+redis.call('LTRIM', K.logging, -ARGV[1], -1)

@@ -1,0 +1,42 @@
+-- Puts back what has no living owner.
+--
+-- octet:reaped               somebody has done this within the last second
+-- octet:workers              whose heartbeat has run out; a day later the worker is forgotten
+-- octet:worker:<id>:jobs     what lies there goes back to toWorker
+-- octet:inflight             loses the jobs whose lease has run out
+-- octet:job:<id>, octet:jobs:*    those wait again, or are cancelled if that was asked for
+-- toWorker, octet:queue:*    get their messages, before the others
+-- octet:callbacks:<id>, octet:webhooks*, octet:ended    of the cancelled ones
+--
+-- ARGV: thorough (0 or 1), then workers who may have a list without being known.
+-- Returns {messages put back, jobs put back or ended}.
+
+if not redis.call('SET', K.reaped, 1, 'NX', 'PX', 1000) and ARGV[1] ~= '1' then
+  return {0, 0}
+end
+local time = now()
+local messages, jobs = 0, 0
+
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.workers, '-inf', digits(time))) do
+  messages = messages + drain(worker)
+end
+redis.call('ZREMRANGEBYSCORE', K.workers, '-inf', digits(time - 86400000))
+for index = 2, #ARGV do
+  local heartbeat = redis.call('ZSCORE', K.workers, ARGV[index])
+  if not heartbeat or tonumber(heartbeat) <= time then
+    messages = messages + drain(ARGV[index])
+  end
+end
+
+-- The latest claim is on the left: the oldest comes to lie rightmost in its queue.
+for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do
+  local lease = field(id, 'lease')
+  if not lease then
+    redis.call('LREM', K.inflight, 0, id)
+  elseif tonumber(lease) <= time then
+    wait_again(id, put_back)
+    redis.call('HDEL', K.job .. id, 'past', 'verdict') -- the late owner gets 'lost'
+    jobs = jobs + 1
+  end
+end
+return {messages, jobs}

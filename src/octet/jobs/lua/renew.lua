@@ -1,0 +1,21 @@
+-- Keeps the lease of a claim, and records its progress.
+--
+-- octet:job:<id>    lease, percent, left
+-- octet:workers     the worker's heartbeat
+--
+-- ARGV: id, token, worker, lease (ms), percent or '', seconds left or ''.
+-- Returns 'go on', 'cancelled' or 'lost'.
+
+local id = ARGV[1]
+local record = K.job .. id
+if field(id, 'token') ~= ARGV[2] then
+  return 'lost'
+end
+local expiry = digits(now() + ARGV[4])
+redis.call('HSET', record, 'lease', expiry)
+redis.call('ZADD', K.workers, expiry, ARGV[3])
+if ARGV[5] ~= '' then
+  redis.call('HSET', record, 'percent', ARGV[5], 'left', ARGV[6])
+  tell(id)
+end
+return field(id, 'cancel') == '1' and 'cancelled' or 'go on'

@@ -1,0 +1,24 @@
+-- Puts a dead letter back on the queue.
+--
+-- octet:dead, octet:dead:<id>    lose it
+-- octet:job:<id>, octet:jobs:*   the job waits again, without attempts
+-- toWorker, octet:queue:*        get its message, behind the others
+--
+-- ARGV: id of the letter. Returns 1, or 0 when there is none.
+
+local id = ARGV[1]
+local message = redis.call('HGET', K.letter .. id, 'message')
+if not message then
+  return 0
+end
+local job = redis.call('HGET', K.letter .. id, 'job')
+forget_letter(id)
+local priority = job ~= '' and field(job, 'priority') or 'normal'
+if job ~= '' and field(job, 'state') then
+  redis.call('HDEL', K.job .. job, 'error_code', 'error', 'finished', 'rescues', 'exhausted')
+  redis.call('HSET', K.job .. job, 'attempts', 0, 'percent', 0)
+  set_state(job, 'waiting')
+  tell(job)
+end
+enqueue(message, priority)
+return 1

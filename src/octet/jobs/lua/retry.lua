@@ -1,0 +1,21 @@
+-- An attempt failed.
+--
+-- octet:job:<id>, octet:jobs:*    the error; waiting again, if attempts are left
+-- octet:inflight                  loses the job then
+-- toWorker, octet:queue:*         get its message then, behind the others
+-- octet:callbacks:<id>, octet:webhooks*, octet:ended    when it was to be cancelled
+--
+-- ARGV: id, token, most attempts, error's code, error's message.
+-- Returns 'waiting' (or 'cancelled'), 'exhausted' (the claim still holds) or 'lost'.
+
+local id = ARGV[1]
+local refused = refusal(id, ARGV[2])
+if refused then
+  return refused
+end
+redis.call('HSET', K.job .. id, 'error_code', ARGV[4], 'error', ARGV[5])
+if tonumber(field(id, 'attempts')) >= tonumber(ARGV[3]) then
+  return 'exhausted'
+end
+wait_again(id, enqueue)
+return field(id, 'state')

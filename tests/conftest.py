@@ -1,0 +1,61 @@
+"""Fixtures for all rooms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import BINARIES, QueueServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests marked `anyio` run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def queue_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], QueueServer]]:
+    """Starts the server of a kind when it is first asked for; all end with the session."""
+    running: dict[str, QueueServer] = {}
+
+    def start(kind: str) -> QueueServer:
+        if kind not in running:
+            server = QueueServer(kind, tmp_path_factory.mktemp(kind))
+            server.start()
+            running[kind] = server
+        return running[kind]
+
+    yield start
+    for server in running.values():
+        server.stop()
+
+
+def _emptied(server: QueueServer) -> str:
+    with server.client() as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture
+def valkey_url(queue_servers: Callable[[str], QueueServer]) -> str:
+    """The address of an empty Valkey."""
+    return _emptied(queue_servers("valkey"))
+
+
+@pytest.fixture
+def redis_url(queue_servers: Callable[[str], QueueServer]) -> str:
+    """The address of an empty Redis."""
+    return _emptied(queue_servers("redis"))
+
+
+@pytest.fixture(params=BINARIES)
+def queue_url(request: pytest.FixtureRequest, queue_servers: Callable[[str], QueueServer]) -> str:
+    """The address of an empty server: the test runs on Valkey and on Redis."""
+    return _emptied(queue_servers(request.param))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octet.jobs.outbox import Outbox
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def outbox(client: Redis) -> Outbox:
+    return Outbox(client)
+
+
+async def test_a_delivery_is_claimed_by_one_and_finished(outbox: Outbox) -> None:
+    name = await outbox.add("http://x/", '{"a":1}', secret="mine")
+
+    [delivery] = await outbox.claim()
+
+    assert (delivery.id, delivery.url, delivery.body) == (name, "http://x/", '{"a":1}')
+    assert (delivery.kind, delivery.secret, delivery.attempts) == ("event", "mine", 0)
+    assert await outbox.claim() == []
+    assert await outbox.finish(delivery)
+    assert await outbox.pending() == 0
+    assert await outbox.next_due() is None
+
+
+async def test_many_claimers_share_what_is_due(outbox: Outbox) -> None:
+    for number in range(30):
+        await outbox.add(f"http://{number}/", "{}")
+
+    shares = await asyncio.gather(*(outbox.claim(limit=7) for _ in range(6)))
+
+    urls = [delivery.url for share in shares for delivery in share]
+    assert sorted(urls) == sorted(f"http://{number}/" for number in range(30))
+
+
+async def test_a_failed_attempt_counts_and_comes_again_later(outbox: Outbox) -> None:
+    await outbox.add("http://x/", "{}")
+    [delivery] = await outbox.claim()
+
+    assert await outbox.reschedule(delivery, 0.15)
+
+    assert await outbox.claim() == []
+    due = await outbox.next_due()
+    assert due is not None
+    assert 0 < due <= 0.15
+    await asyncio.sleep(0.2)
+    [again] = await outbox.claim()
+    assert (again.id, again.attempts) == (delivery.id, 1)
+
+
+async def test_a_lease_that_runs_out_makes_it_due_again_and_fences_the_late_one(
+    outbox: Outbox,
+) -> None:
+    await outbox.add("http://x/", "{}")
+    [late] = await outbox.claim(lease=0.05)
+    await asyncio.sleep(0.1)
+
+    [delivery] = await outbox.claim()
+
+    assert delivery.id == late.id
+    assert not await outbox.finish(late)
+    assert not await outbox.reschedule(late, 1)
+    assert await outbox.finish(delivery)

@@ -1,0 +1,338 @@
+"""What producers and onlookers can rely on, on Valkey and on Redis alike."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octet.errors import KeyReusedError, QueueError
+from octet.jobs import keys
+from octet.jobs.claims import Claims
+from octet.jobs.job import Callback, JobError, Recipe
+from octet.jobs.outbox import Outbox
+from tests.jobs.songs import request, song, until
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from octet.jobs.queue import JobQueue
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def claims(client: Redis) -> Claims:
+    return Claims(client, "worker-1")
+
+
+async def take_all(claims: Claims) -> list[str]:
+    """Takes and finishes everything that waits; the songs' names in that order."""
+    taken = []
+    while (claim := await claims.take(wait=0)) is not None:
+        taken.append(claim.job.song)
+        await claims.finish(claim, "complete")
+    return taken
+
+
+async def blocked(client: Redis) -> bool:
+    """Whether somebody waits for a message."""
+    return bool((await client.info("clients"))["blocked_clients"])
+
+
+async def test_a_submitted_job_waits_where_the_contract_says(
+    client: Redis, queue: JobQueue
+) -> None:
+    submission = await queue.submit(request(1, callbacks=(Callback("http://x/", {"a": 1}),)))
+
+    assert submission.created
+    assert submission.job.state == "waiting"
+    assert submission.job.id == song(1)
+    [message] = await client.lrange("toWorker", 0, -1)
+    parts = json.loads(message)
+    assert parts["hash"] == song(1)
+    assert parts["bucket"] == "demucs-bucket"
+    assert parts["object"] == f"queue/{song(1)}.mp3"
+    assert parts["callback"] == {"url": "http://x/", "data": {"a": 1}}
+
+
+async def test_jobs_run_in_the_order_in_which_they_came(queue: JobQueue, claims: Claims) -> None:
+    for number in range(5):
+        await queue.submit(request(number))
+
+    assert await queue.queue() == [song(number) for number in range(5)]
+    assert [await queue.position(song(number)) for number in range(5)] == [0, 1, 2, 3, 4]
+    assert await take_all(claims) == [song(number) for number in range(5)]
+
+
+async def test_fifty_posts_of_one_song_at_once_are_one_job(client: Redis, queue: JobQueue) -> None:
+    submissions = await asyncio.gather(*(queue.submit(request(1)) for _ in range(50)))
+
+    assert sum(submission.created for submission in submissions) == 1
+    assert await client.llen("toWorker") == 1
+    assert {submission.job.id for submission in submissions} == {song(1)}
+
+
+async def test_another_recipe_is_another_job(queue: JobQueue) -> None:
+    plain = await queue.submit(request(1))
+    other = await queue.submit(request(1, recipe=Recipe(model="htdemucs", tracks=("vocals",))))
+
+    assert other.created
+    assert other.job.id != plain.job.id
+    assert other.job.recipe == Recipe(model="htdemucs", tracks=("vocals",))
+    assert await queue.depth() == 2
+
+
+async def test_what_is_done_is_not_run_again_unless_asked(queue: JobQueue, claims: Claims) -> None:
+    await queue.submit(request(1))
+    await take_all(claims)
+
+    repeated = await queue.submit(request(1))
+    assert (repeated.created, repeated.job.state) == (False, "done")
+    assert await queue.depth() == 0
+
+    insisted = await queue.submit(request(1), again=True)
+    assert (insisted.created, insisted.job.state) == (True, "waiting")
+    assert await take_all(claims) == [song(1)]
+
+
+async def test_priorities(queue: JobQueue, claims: Claims) -> None:
+    for number, priority in enumerate(["low", "high", "high", "normal", "high", "low", "normal"]):
+        await queue.submit(request(number, priority=priority))
+
+    order = [song(number) for number in (1, 2, 4, 3, 6, 0, 5)]
+    assert await queue.queue() == order
+    assert [await queue.position(name) for name in order] == list(range(7))
+    assert await take_all(claims) == order
+
+
+@pytest.mark.parametrize("priority", ["high", "normal"])
+async def test_a_waiting_worker_wakes_at_once(
+    client: Redis, queue: JobQueue, claims: Claims, priority: str
+) -> None:
+    waiting = asyncio.create_task(claims.take(wait=10))
+    await until(lambda: blocked(client))
+
+    begun = time.perf_counter()
+    await queue.submit(request(1, priority=priority))
+    claim = await waiting
+
+    assert claim is not None
+    assert time.perf_counter() - begun < 0.5  # it would be up to a second without the wake
+    await claims.finish(claim, "complete")
+
+
+async def test_an_idempotency_key_answers_with_the_first_job(queue: JobQueue) -> None:
+    first = await queue.submit(request(1), idempotency_key="k 1", digest="aa")
+    again = await queue.submit(request(1), idempotency_key="k 1", digest="aa")
+
+    assert (first.created, again.created) == (True, False)
+    assert again.job.id == first.job.id
+    with pytest.raises(KeyReusedError):
+        await queue.submit(request(2), idempotency_key="k 1", digest="bb")
+    assert await queue.depth() == 1
+
+
+async def test_a_cancelled_job_does_not_run(queue: JobQueue, claims: Claims) -> None:
+    for number in range(3):
+        await queue.submit(request(number))
+
+    cancelled = await queue.cancel(song(1))
+
+    assert cancelled is not None
+    assert cancelled.state == "cancelled"
+    assert await take_all(claims) == [song(0), song(2)]
+
+
+async def test_a_waiting_message_of_others_can_be_cancelled(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    await client.lpush("toWorker", song(1), song(2))
+
+    cancelled = await queue.cancel(song(1))
+
+    assert cancelled is not None
+    assert cancelled.state == "cancelled"
+    assert await take_all(claims) == [song(2)]
+    assert await queue.cancel(song(3)) is None
+
+
+async def test_a_running_job_is_told_to_stop(queue: JobQueue, claims: Claims) -> None:
+    await queue.submit(request(1))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    assert await claims.renew(claim) == "go on"
+
+    asked = await queue.cancel(song(1))
+    assert asked is not None
+    assert (asked.state, asked.cancelling) == ("running", True)
+    assert await claims.renew(claim) == "cancelled"
+    ended = await claims.cancelled(claim)
+
+    assert (ended.state, ended.cancelling) == ("cancelled", False)
+    assert await queue.depth() == 0
+
+
+async def test_a_job_that_is_wanted_again_while_it_is_stopped_waits_again(
+    queue: JobQueue, claims: Claims
+) -> None:
+    await queue.submit(request(1))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    await queue.cancel(song(1))
+
+    await queue.submit(request(1))
+    ended = await claims.cancelled(claim)
+
+    assert (ended.state, ended.attempts) == ("waiting", 0)
+    assert await take_all(claims) == [song(1)]
+
+
+async def test_a_cancel_between_the_move_and_the_claim_holds(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    await queue.submit(request(1))
+    message = await client.lmove("toWorker", keys.worker_jobs("worker-1"), "RIGHT", "LEFT")
+    assert isinstance(message, bytes)
+
+    await queue.cancel(song(1))
+    assert await claims.claim(message) is None
+
+    job = await queue.get(song(1))
+    assert job is not None
+    assert job.state == "cancelled"
+
+
+async def test_the_listing_is_newest_first_in_pages(queue: JobQueue, claims: Claims) -> None:
+    for number in range(7):
+        await queue.submit(request(number))
+    await queue.cancel(song(3))
+
+    first = await queue.jobs(limit=3)
+    second = await queue.jobs(limit=3, after=first.next)
+    third = await queue.jobs(limit=3, after=second.next)
+
+    listed = [job.song for page in (first, second, third) for job in page.jobs]
+    assert listed == [song(number) for number in reversed(range(7))]
+    assert third.next is None
+    assert [job.song for job in (await queue.jobs(state="cancelled")).jobs] == [song(3)]
+    assert await queue.counts() == {
+        "waiting": 6,
+        "running": 0,
+        "done": 0,
+        "failed": 0,
+        "cancelled": 1,
+    }
+
+
+async def test_a_job_of_others_is_listed_as_soon_as_it_is_claimed(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    await client.lpush("toWorker", json.dumps({"hash": song(1), "callback": None}))
+    assert await queue.queue() == [song(1)]
+    assert await queue.position(song(1)) == 0
+    assert (await queue.counts())["waiting"] == 1
+
+    claim = await claims.take(wait=0)
+
+    assert claim is not None
+    [listed] = (await queue.jobs(state="running")).jobs
+    assert listed.song == song(1)
+    assert listed.worker == "worker-1"
+    assert await queue.position(song(1)) is None
+    assert await client.llen(keys.INFLIGHT) == 1
+    assert list(await queue.workers()) == ["worker-1"]
+
+
+async def test_callbacks_of_all_who_asked_are_delivered_once_each(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    one, two = Callback("http://one/", {"n": 1}), Callback("http://two/", [1.0, {}])
+    event = Callback("http://three/", kind="event", secret="second")
+    await queue.submit(request(1, callbacks=(one,)))
+    await queue.submit(request(1, callbacks=(one, two)))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    await queue.submit(request(1, callbacks=(event,)))
+
+    await claims.finish(claim, "fallback", JobError("model", "it failed"))
+
+    deliveries = {d.url: d for d in await Outbox(client).claim()}
+    assert deliveries["http://one/"].body == '{"n": 1}'
+    assert deliveries["http://two/"].body == "[1.0, {}]"
+    assert {d.outcome for d in deliveries.values()} == {"fallback"}
+    told = json.loads(deliveries["http://three/"].body)
+    assert told["type"] == "job.done"
+    assert told["data"] == {
+        "id": song(1),
+        "song": song(1),
+        "state": "done",
+        "outcome": "fallback",
+        "error": {"code": "model", "message": "it failed"},
+    }
+    assert deliveries["http://three/"].secret == "second"
+
+
+async def test_who_watches_a_job_sees_how_it_goes_and_how_it_ends(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    await queue.submit(request(1))
+    seen: list[tuple[str, float]] = []
+
+    async def watch() -> None:
+        async for job in queue.watch(song(1)):
+            seen.append((job.state, job.percent))  # noqa: PERF401 - looked at meanwhile
+
+    async def last(state: str, percent: float) -> bool:
+        return seen[-1:] == [(state, percent)]
+
+    watching = asyncio.create_task(watch())
+    await until(lambda: last("waiting", 0))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    await until(lambda: last("running", 0))
+    await claims.renew(claim, percent=40, left=12.5)
+    await until(lambda: last("running", 40))
+    await claims.finish(claim, "complete")
+    await asyncio.wait_for(watching, 10)
+
+    assert ("done", 100) in seen
+    assert [job async for job in queue.watch("nobody")] == []
+
+
+async def test_claims_stay_fast_with_ten_thousand_waiting(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    async with client.pipeline(transaction=False) as pipe:
+        for number in range(10_000):
+            pipe.lpush("toWorker", song(number))
+        await pipe.execute()
+    assert await queue.depth() == 10_000
+
+    begun = await _script_time(client)
+    for number in range(50):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        assert claim.job.song == song(number)
+        await claims.finish(claim, "complete")
+    spent = await _script_time(client) - begun
+
+    # Three scripts a job, in the server's own time; walking the list would take milliseconds.
+    assert spent / 150 < 2000
+    assert len(await queue.queue()) == 9_950
+
+
+async def _script_time(client: Redis) -> float:
+    """Microseconds that the server has spent in scripts so far."""
+    stats = await client.info("commandstats")
+    return float(sum(entry["usec"] for name, entry in stats.items() if "evalsha" in name))
+
+
+async def test_a_server_that_refuses_is_a_typed_error(client: Redis, queue: JobQueue) -> None:
+    await client.set("toWorker", "not a list")
+
+    with pytest.raises(QueueError):
+        await queue.submit(request(1))

@@ -1,0 +1,168 @@
+"""Whatever dies, its work comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octet.jobs import keys
+from octet.jobs.claims import Claims
+from octet.jobs.job import JobError
+from octet.jobs.reaper import Reaper
+from tests.chaos import rounds
+from tests.jobs.songs import request, song
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from octet.jobs.queue import JobQueue
+
+pytestmark = pytest.mark.anyio
+
+# A worker that is killed between the move and its claim: the failpoint is its own claim().
+DIES_BEFORE_THE_CLAIM = """
+import asyncio, os, signal, sys
+from octet.jobs.claims import Claims
+from octet.jobs.connection import connect
+
+class Dying(Claims):
+    async def claim(self, message):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(Dying(connect(sys.argv[1]), sys.argv[2], lease=0.2).take(wait=10))
+"""
+
+
+@pytest.fixture
+def reaper(client: Redis) -> Reaper:
+    return Reaper(client)
+
+
+@pytest.fixture
+def claims(client: Redis) -> Claims:
+    return Claims(client, "worker-1")
+
+
+async def silence(client: Redis, worker: str) -> None:
+    """The heartbeat of a worker has run out."""
+    await client.zadd(keys.WORKERS, {worker: 1})
+
+
+async def test_a_kill_between_the_move_and_the_claim_strands_nothing(
+    queue_url: str, client: Redis, queue: JobQueue, reaper: Reaper
+) -> None:
+    """Reliability 3."""
+    for number in range(rounds(2, 100)):
+        await queue.submit(request(number))
+        program = [sys.executable, "-c", DIES_BEFORE_THE_CLAIM, queue_url, f"dying-{number}"]
+        dying = await asyncio.create_subprocess_exec(*program)
+        assert await dying.wait() == -signal.SIGKILL
+        assert await queue.depth() == 0  # it had moved the message
+        await silence(client, f"dying-{number}")
+
+        reaped = await reaper.reap(thorough=True)
+
+        assert reaped.messages == 1
+        claim = await Claims(client, "worker-2").take(wait=0)
+        assert claim is not None
+        assert (claim.job.song, claim.job.attempts) == (song(number), 1)
+        await Claims(client, "worker-2").finish(claim, "complete")
+
+
+async def test_a_list_whose_owner_nobody_knows_goes_back(
+    client: Redis, queue: JobQueue, reaper: Reaper
+) -> None:
+    await queue.submit(request(1))
+    await client.lmove("toWorker", keys.worker_jobs("stranger:1"), "RIGHT", "LEFT")
+
+    assert (await reaper.reap()).messages == 0  # it is not looked for each time
+    assert (await reaper.reap(thorough=True)).messages == 1
+    assert await queue.queue() == [song(1)]
+
+
+async def test_what_has_a_living_owner_stays(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    await queue.submit(request(1))
+    await queue.submit(request(2))
+    assert await claims.take(wait=0) is not None
+    await client.lmove("toWorker", keys.worker_jobs("worker-1"), "RIGHT", "LEFT")
+
+    reaped = await reaper.reap(thorough=True)
+
+    assert (reaped.messages, reaped.jobs) == (0, 0)
+    assert await queue.depth() == 0
+
+
+async def test_work_comes_back_in_its_order_before_the_rest(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    for number in range(6):
+        await queue.submit(request(number))
+    for _ in range(2):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        await client.hset(keys.JOB + claim.job.id, "lease", 1)
+    for _ in range(2):
+        await client.lmove("toWorker", keys.worker_jobs("worker-1"), "RIGHT", "LEFT")
+    await silence(client, "worker-1")
+
+    reaped = await reaper.reap(thorough=True)
+
+    assert (reaped.messages, reaped.jobs) == (2, 2)
+    assert await queue.queue() == [song(number) for number in range(6)]
+    assert await client.llen(keys.INFLIGHT) == 0
+
+
+async def test_a_job_that_was_to_be_cancelled_ends_with_its_worker(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    await queue.submit(request(1))
+    assert await claims.take(wait=0) is not None
+    await queue.cancel(song(1))
+    await client.hset(keys.JOB + song(1), "lease", 1)
+
+    await reaper.reap(thorough=True)
+
+    job = await queue.get(song(1))
+    assert job is not None
+    assert job.state == "cancelled"
+    assert await queue.depth() == 0
+
+
+async def test_it_is_done_once_a_second_by_all_together(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    await reaper.reap()
+    await queue.submit(request(1))
+    assert await claims.take(wait=0) is not None
+    await client.hset(keys.JOB + song(1), "lease", 1)
+
+    assert (await Reaper(client).reap()).jobs == 0
+
+
+async def test_old_jobs_are_forgotten_and_failed_ones_stay(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    for number in range(4):
+        await queue.submit(request(number))
+    for number in range(3):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        if number == 0:
+            await claims.finish(claim, "complete")
+        elif number == 1:
+            await claims.bury(claim, JobError("not-audio", "no sound"))
+    await queue.cancel(song(3))
+
+    assert (await Reaper(client, keep_days=30).reap()).forgotten == 0
+    forgotten = (await Reaper(client, keep_days=-1).reap()).forgotten
+
+    assert forgotten == 2
+    states = {job.song: job.state for job in (await queue.jobs()).jobs}
+    assert states == {song(1): "failed", song(2): "running"}
+    assert await queue.get(song(0)) is None

