@@ -6,6 +6,8 @@ with OCTET_. docs/settings.md lists all of them, and a test holds it to that.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -13,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from octet.errors import SettingError
+from octet.storage.config import StorageConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -60,6 +63,11 @@ class SeparationSettings(BaseSettings):
         6 * 3600, gt=0, description="Longest song accepted, in seconds, counted while decoding."
     )
     max_channels: int = Field(32, ge=1, description="Most channels accepted in a song.")
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where decoded samples go: `scratch`, else a folder of the system."""
+        return self.scratch or default_scratch()
 
     @field_validator("bits", mode="before")
     @classmethod
@@ -171,6 +179,20 @@ class ServiceSettings(BaseSettings):
         "info", description="Least weight of what is logged."
     )
 
+    def storage_config(self) -> StorageConfig:
+        """What `octet.storage.buckets.open_buckets` needs to know."""
+        return StorageConfig(
+            storage=self.storage,
+            endpoint=self.minio_endpoint,
+            access_key=self.minio_access_key.get_secret_value(),
+            secret_key=self.minio_secret_key.get_secret_value(),
+            secure=self.minio_secure,
+            region=self.s3_region,
+            public_endpoint=self.public_endpoint,
+            queue_bucket=self.queue_bucket,
+            output_bucket=self.output_bucket,
+        )
+
     @field_validator("api_keys", "allow_hosts", "fallback", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -190,6 +212,18 @@ class ServiceSettings(BaseSettings):
             if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
                 raise ValueError("each must be a SHA-256 in lower-case hex (octet key makes one)")
         return value
+
+
+def default_scratch() -> Path:
+    """Where decoded samples go unless a folder is named.
+
+    TMPDIR if it is set; else /var/tmp, which lies on a disk where /tmp may be memory: an hour
+    of music takes 1.3 GB.
+    """
+    lasting = Path("/var/tmp")  # noqa: S108  # the files in it have no name: nobody can guess it
+    if "TMPDIR" not in os.environ and os.access(lasting, os.W_OK):
+        return lasting
+    return Path(tempfile.gettempdir())
 
 
 def read_settings(kind: type[SomeSettings], **given: Any) -> SomeSettings:

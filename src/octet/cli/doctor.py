@@ -81,9 +81,8 @@ def _choice(settings: SeparationSettings) -> dict[str, str]:
 
 def _places(settings: SeparationSettings) -> dict[str, str]:
     from octet.separation.cache import Cache
-    from octet.separation.song import default_scratch
 
     return {
         "cache": str(Cache(settings.cache).folder),
-        "scratch": str(settings.scratch or default_scratch()),
+        "scratch": str(settings.scratch_folder),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -14,6 +13,7 @@ from octet.separation.alignment import align
 from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
 from octet.separation.watch import Watch
+from octet.settings import default_scratch
 from octet.tracks import STEMS, TRACKS
 
 if TYPE_CHECKING:
@@ -306,15 +306,3 @@ def folder_name(song: Path) -> str:
     while len(os.fsencode(name)) > 240:  # characters take one to four bytes
         name = name[:-1]
     return name
-
-
-def default_scratch() -> Path:
-    """Where decoded samples go unless a folder is named.
-
-    TMPDIR if it is set; else /var/tmp, which lies on a disk where /tmp may be memory: an hour
-    of music takes 1.3 GB.
-    """
-    lasting = Path("/var/tmp")  # noqa: S108  # the files in it have no name: nobody can guess it
-    if "TMPDIR" not in os.environ and os.access(lasting, os.W_OK):
-        return lasting
-    return Path(tempfile.gettempdir())
