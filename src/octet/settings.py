@@ -144,6 +144,9 @@ class ServiceSettings(BaseSettings):
         (),
         description="SHA-256 (hex) of each API key, comma-separated; none: loopback only.",
     )
+    open: bool = Field(
+        False, description="Serve everybody beyond loopback too where there are no API keys."
+    )
     max_upload: int = Field(512 * 1024**2, ge=1, description="Largest upload, in bytes.")
     max_queue: int = Field(10_000, ge=1, description="Waiting jobs before new ones get 503.")
     allow_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
