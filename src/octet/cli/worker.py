@@ -1,0 +1,28 @@
+"""`octet worker`: separates the songs that wait on the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from octet.settings import SeparationSettings, ServiceSettings, read_settings
+
+
+def worker(
+    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
+) -> None:
+    """Run a worker: it takes songs from the queue and puts their tracks into the bucket.
+
+    SIGTERM or Ctrl-C: the song under way is finished within OCTET_GRACE seconds or handed back.
+    """
+    from octet.jobs.connection import queue_url
+    from octet.jobs.logbook import set_up_logging
+    from octet.worker.supervisor import Supervisor
+
+    service = read_settings(ServiceSettings)
+    secrets = [service.minio_secret_key.get_secret_value()]
+    set_up_logging("worker", service.log_level, queue_url(service), secrets)
+    defaults = read_settings(SeparationSettings, model=model)
+    asyncio.run(Supervisor(service, defaults).run())

@@ -1,0 +1,1 @@
+"""The worker: a supervisor that moves songs and results, and a child process that computes."""

@@ -1,0 +1,206 @@
+"""The supervisor's hold on its child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octet.errors import ComputationError
+from octet.processes import die_with_parent
+from octet.worker.protocol import LONGEST_LINE, Done, error_of, to_line
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Callable, Sequence
+
+    from octet.worker.protocol import Order
+
+COMPUTE = (sys.executable, "-m", "octet.worker.compute")
+"""The child's command; the number of its socket is appended."""
+
+_STOPS_WITHIN = 3.0
+"""Seconds in which a cancelled separation has to end before its process is killed."""
+
+_LOOK_EVERY = 0.1
+"""Seconds between two looks at the child's memory."""
+
+_MIB = 1024**2
+
+
+class Child:
+    """A process that separates songs, started when it is needed and again when it has died.
+
+    Args:
+        command: what to run.
+        stall: seconds without a message after which it is killed.
+        memory_limit: in MiB of resident memory, beyond which it is killed; 0 is no limit.
+            Watched on Linux.
+    """
+
+    def __init__(
+        self, command: Sequence[str] = COMPUTE, *, stall: float = 120.0, memory_limit: int = 0
+    ) -> None:
+        self._command = tuple(command)
+        self._stall = stall
+        self._memory_limit = memory_limit
+        self._process: Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._verdict: str | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it runs."""
+        return self._process.pid if self._process else None
+
+    async def load(self, settings: dict[str, Any]) -> None:
+        """Has the process start, and a model be ready for the first song. Waits for neither."""
+        await self._started()
+        self._send({"do": "load", "settings": settings})
+
+    async def separate(self, order: Order, on_progress: Callable[[float], None]) -> Done:
+        """Separates a song; the tracks lie in `order.folder` afterwards.
+
+        When this is cancelled the separation is stopped first, by force if need be.
+
+        Raises:
+            ComputationError: the process was killed, hung, or failed unforeseen.
+            OctetError: what the separation itself raised.
+        """
+        await self._started()
+        self._send(order.to_message())
+        watch = asyncio.create_task(self._watch_memory())
+        try:
+            return await self._result(on_progress)
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+        finally:
+            watch.cancel()
+
+    async def stop(self) -> None:
+        """Ends the process, if there is one."""
+        if self._process is not None:
+            self.kill("the worker stops")
+            await self._buried()
+
+    async def _started(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            return
+        if self._process is not None:
+            await self._buried()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+        self._verdict = None
+        self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._writer is not None:
+            self._writer.write(to_line(message))
+
+    async def _result(self, on_progress: Callable[[float], None]) -> Done:
+        while True:
+            message = await self._message()
+            if message["event"] == "done":
+                return Done(message["manifest"], message["content_type"])
+            if message["event"] == "failed":
+                raise error_of(message)
+            on_progress(float(message["share"]))
+
+    async def _message(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            ComputationError: there is none: the process is dead, or silent for too long.
+        """
+        assert self._reader is not None  # noqa: S101  # it is there once the process is
+        try:
+            async with asyncio.timeout(self._stall):
+                line = await self._reader.readline()
+        except TimeoutError:
+            self.kill(f"no progress for {self._stall:g} seconds (OCTET_STALL)")
+            line = b""
+        except (OSError, ValueError):  # reset, or a line beyond all measure
+            line = b""
+        if line.endswith(b"\n"):
+            message: dict[str, Any] = json.loads(line)
+            return message
+        raise ComputationError(f"the computation ended early: {await self._buried()}")
+
+    async def _cancel(self) -> None:
+        """Stops the separation under way, and leaves a process that waits for the next, or none."""
+        self._send({"do": "cancel"})
+        try:
+            async with asyncio.timeout(_STOPS_WITHIN):
+                while (await self._message())["event"] == "progress":
+                    pass
+        except TimeoutError:
+            self.kill("cancelled")
+            await self._buried()
+        except ComputationError:
+            return
+
+    def kill(self, verdict: str) -> None:
+        """Ends the process at once; the separation under way fails with this verdict."""
+        self._verdict = self._verdict or verdict
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _buried(self) -> str:
+        """Waits for the process' end, forgets it, and says what it died of."""
+        assert self._process is not None  # noqa: S101  # callers have one
+        process = self._process
+        if process.returncode is None:
+            self.kill("it closed its connection")
+        status = await process.wait()
+        if self._writer is not None:
+            self._writer.close()
+        self._process = self._reader = self._writer = None
+        return self._verdict or _cause(status)
+
+    async def _watch_memory(self) -> None:
+        if not self._memory_limit or self._process is None:
+            return
+        pid = self._process.pid
+        while (resident := resident_memory(pid)) is not None:
+            if resident > self._memory_limit * _MIB:
+                self.kill(
+                    f"out of memory, it took more than {self._memory_limit} MiB"
+                    " (OCTET_MEMORY_LIMIT)"
+                )
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+def resident_memory(pid: int) -> int | None:
+    """Bytes of a process that lie in memory; None when it has ended, and where /proc is missing."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cause(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "out of memory, or killed by signal 9"
+    if status < 0:
+        return f"it was killed by signal {-status} ({signal.Signals(-status).name})"
+    return f"it ended with status {status}"

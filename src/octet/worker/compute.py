@@ -1,0 +1,200 @@
+"""The child process: separates one song after another, and keeps the model loaded in between.
+
+`python -m octet.worker.compute FD` serves the socket with that file descriptor, see protocol.py.
+Whatever happens to this process (killed for its memory, stuck in a library, crashed) leaves the
+supervisor unharmed; and it never outlives the supervisor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octet.audio import Limits
+from octet.errors import OctetError
+from octet.separation.passthrough import NAME as ORIGINAL
+from octet.separation.passthrough import Passthrough
+from octet.separation.song import Separator
+from octet.settings import SeparationSettings
+from octet.worker.protocol import Order, failure, to_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from octet.separation.song import Source
+
+    OnModel = Callable[[str, int, int], None]
+    Load = Callable[[SeparationSettings, OnModel], Source]
+
+_EVERY = 0.1
+"""Seconds between two messages of progress, at least."""
+
+_POLITE = 5
+"""Added to the niceness: on a machine shared with the API, answers come before songs."""
+
+_FIRST_TO_GO = "800"
+"""Under the kernel's memory killer this process goes, not the supervisor (-1000 to 1000)."""
+
+
+class Channel:
+    """The child's end of the socket.
+
+    A thread of its own reads, so that a cancellation is noticed during a computation, and so
+    that this process ends when the supervisor has gone, whatever it is doing.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._orders: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._writing = threading.Lock()
+        self._cancelled = threading.Event()
+        threading.Thread(target=self._read, name="octet-orders", daemon=True).start()
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        """What there is to do, as it comes; never ends by itself."""
+        while True:
+            order = self._orders.get()
+            self._cancelled.clear()
+            yield order
+
+    def cancelled(self) -> bool:
+        """Whether the separation under way shall stop."""
+        return self._cancelled.is_set()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tells the supervisor something; ends the process if it cannot be told any more."""
+        try:
+            with self._writing:
+                self._connection.sendall(to_line(message))
+        except OSError:
+            os._exit(1)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError), self._connection.makefile("rb") as lines:
+            for line in lines:
+                message = json.loads(line)
+                if message["do"] == "cancel":
+                    self._cancelled.set()
+                else:
+                    self._orders.put(message)
+        os._exit(0)
+
+
+class Desk:
+    """Does what is ordered, with the model that was used last at hand.
+
+    Args:
+        channel: where progress goes.
+        load: makes a source of settings.
+    """
+
+    def __init__(self, channel: Channel, load: Load) -> None:
+        self._channel = channel
+        self._load = load
+        self._loaded: tuple[object, Source] | None = None
+
+    def serve(self) -> None:
+        """Works until the process ends."""
+        for order in self._channel.orders():
+            if order["do"] == "load":
+                with contextlib.suppress(OctetError):  # the separation that needs it will say so
+                    self._source(SeparationSettings(**order["settings"]))
+            else:
+                self._channel.send(self._answer(Order.from_message(order)))
+
+    def _answer(self, order: Order) -> dict[str, Any]:
+        try:
+            settings = SeparationSettings(**order.settings)
+            separator = _separator(self._source(settings), settings, order.tracks)
+            done = separator.separate(
+                order.song,
+                order.folder,
+                name=order.name,
+                on_progress=self._progress(),
+                cancelled=self._channel.cancelled,
+            )
+        except Exception as error:  # every failure is told, by its kind
+            return failure(error)
+        mime = separator.encoding.format.mime
+        return {"event": "done", "manifest": asdict(done), "content_type": mime}
+
+    def _source(self, settings: SeparationSettings) -> Source:
+        if settings.model == ORIGINAL:
+            return Passthrough()
+        wanted = (settings.model, settings.device, settings.precision)
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = None  # two models at once may be more than the memory holds
+            tell = self._progress()
+            source = self._load(settings, lambda _what, _done, _total: tell(0.0))
+            self._loaded = (wanted, source)
+        return self._loaded[1]
+
+    def _progress(self) -> Callable[[float], None]:
+        last = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _EVERY:
+                last = now
+                self._channel.send({"event": "progress", "share": share})
+
+        return tell
+
+
+def _separator(source: Source, settings: SeparationSettings, tracks: tuple[str, ...]) -> Separator:
+    return Separator(
+        source,
+        format=settings.format,
+        bits=settings.bits,
+        bitrate=settings.bitrate,
+        tracks=tracks or None,
+        overlap=settings.overlap,
+        shifts=settings.shifts,
+        limits=Limits(
+            max_bytes=settings.max_bytes,
+            max_seconds=settings.max_seconds,
+            max_channels=settings.max_channels,
+        ),
+        scratch=settings.scratch,
+    )
+
+
+def load_model(settings: SeparationSettings, on_model: OnModel) -> Source:
+    """The model of these settings, loaded."""
+    from octet.separation.loading import load
+
+    return load(
+        settings.model,
+        device=settings.device,
+        precision=settings.precision,
+        policy=settings.model_policy,
+        trust_checkpoint=settings.trust_checkpoint,
+        cache=settings.cache,
+        on_progress=on_model,
+    )
+
+
+def main(load: Load) -> None:
+    """Serves the socket named on the command line."""
+    # The supervisor decides about the end; Ctrl-C and SIGTERM of a group reach it as well.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(_POLITE)
+    with contextlib.suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
+    Desk(Channel(socket.socket(fileno=int(sys.argv[1]))), load).serve()
+
+
+if __name__ == "__main__":
+    main(load_model)
