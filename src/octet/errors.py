@@ -25,6 +25,9 @@ OctetError
 │   ├── StorageUnavailableError  the store does not answer
 │   ├── ObjectMissingError    no such object
 │   └── ObjectExistsError     a conditional put found the object there already
+├── RemoteError               somebody else's server, at an address that a client gave
+│   ├── ForbiddenAddressError the address is not one that Octet may be sent to
+│   └── RemoteUnavailableError  it does not answer, or not as it should
 └── ServiceError              an answer of Octet's own API, seen by its client
 """
 
@@ -194,6 +197,24 @@ class ObjectExistsError(StorageError):
     """A conditional put found the object there already."""
 
     code = "object-exists"
+
+
+class RemoteError(OctetError):
+    """Something is wrong with a server of others, at an address that a client gave."""
+
+    code = "remote"
+
+
+class ForbiddenAddressError(RemoteError):
+    """The address is malformed, or leads to where clients must not send Octet."""
+
+    code = "forbidden-address"
+
+
+class RemoteUnavailableError(RemoteError):
+    """The server does not answer, or not as it should."""
+
+    code = "remote-unavailable"
 
 
 class ServiceError(OctetError):
