@@ -16,7 +16,6 @@ import scipy.signal
 
 from training.audiofile import single
 from training.settings import RATE
-from training.synth import frequency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +84,8 @@ class Syllable:
 def draw_voice(rng: np.random.Generator) -> Voice:
     """A random singer."""
     return Voice(
-        size=float(rng.uniform(0.8, 1.2)), tilt=float(rng.uniform(6, 13)),
-        breath=float(rng.uniform(0.01, 0.12)), vibrato=float(rng.uniform(0, 0.6)),
+        size=float(rng.uniform(0.8, 1.2)), tilt=float(rng.uniform(4, 10)),
+        breath=float(rng.uniform(0.003, 0.04)), vibrato=float(rng.uniform(0, 0.6)),
         rate=float(rng.uniform(4.8, 6.5)), glide=float(rng.uniform(0.02, 0.1)),
     )  # fmt: skip
 
@@ -209,8 +208,3 @@ def _add_hiss(out: Mono, syllable: Syllable, rng: np.random.Generator) -> None:
         shape = np.hanning(n) if seconds > 0.05 else np.exp(-np.arange(n) / (n / 3))
         burst = _shaped(rng.standard_normal(n).astype(np.float32), (low, high)) * shape
         out[start : start + n] += (0.12 * syllable.velocity * burst).astype(np.float32)
-
-
-def lowest_pitch() -> float:
-    """The lowest frequency that the singer is meant for, in Hz."""
-    return frequency(40)
