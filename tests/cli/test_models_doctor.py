@@ -1,0 +1,92 @@
+"""`octet models`, `octet doctor`, and what `import octet` promises."""
+
+import json
+import os
+import subprocess
+import sys
+
+import octet
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "octet", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_models_are_listed_with_their_licences(tmp_path):
+    # given an empty cache, when the models are listed
+    done = run("models", "list", "--json", OCTET_CACHE=str(tmp_path))
+    listed = {row["name"]: row for row in json.loads(done.stdout)}
+    # then the bundled one is here and free, and Demucs' own are neither
+    assert (listed["pocket"]["commercial"], listed["pocket"]["licence"]) == (True, "CC0-1.0")
+    assert listed["pocket"]["where"]
+    for name in ("htdemucs", "htdemucs_ft", "htdemucs_6s", "mdx_extra", "mdx_extra_q"):
+        assert listed[name]["commercial"] is False
+        assert listed[name]["where"] is None
+    # and the list for people names them too
+    assert "htdemucs_ft" in run("models", OCTET_CACHE=str(tmp_path)).stdout
+
+
+def test_pulling_without_a_network_says_what_to_do(tmp_path):
+    # given no way out, when a model is pulled
+    done = run(
+        *("models", "pull", "htdemucs"),
+        OCTET_CACHE=str(tmp_path),
+        https_proxy="http://127.0.0.1:9",
+    )
+    # then one line says where to get it and where to put it
+    assert done.returncode == 1
+    assert "https://" in done.stderr
+    assert str(tmp_path) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_policy_refuses_what_may_not_be_sold(tmp_path):
+    done = run(
+        *("models", "convert", "htdemucs"),
+        OCTET_CACHE=str(tmp_path),
+        OCTET_MODEL_POLICY="commercial",
+    )
+    assert done.returncode == 1
+    assert "does not allow commercial use" in done.stderr
+
+
+def test_doctor_says_what_would_be_used_and_why():
+    facts = json.loads(run("doctor", "--json", OCTET_DEVICE="cpu").stdout)
+    assert facts["octet"] == octet.__version__
+    assert facts["would use"].startswith("openvino on cpu")
+    assert facts["because"]
+    # and a device that is not there is told, not passed over
+    assert (
+        "nothing: " in json.loads(run("doctor", "--json", OCTET_DEVICE="mps").stdout)["would use"]
+    )
+
+
+def test_the_public_names_are_pinned():
+    # given the names that others may rely on, then they are these, each once, and all are there
+    assert set(octet.__all__) == {
+        *("STEMS", "TRACKS", "separate", "Separator", "Client", "Manifest"),
+        *("OctetError", "AudioError", "NotAudioError", "DamagedAudioError", "LimitError"),
+        *("ModelError", "DeviceError", "OutputError", "SettingError", "CancelledError"),
+        "ServiceError",
+    }
+    assert len(octet.__all__) == len(set(octet.__all__))
+    for name in octet.__all__:
+        assert getattr(octet, name) is not None
+
+
+def test_importing_octet_loads_nothing_heavy():
+    code = (
+        "import sys, octet, octet.cli; "
+        "print({'numpy', 'torch', 'openvino', 'av', 'fastapi'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"

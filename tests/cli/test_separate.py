@@ -1,0 +1,223 @@
+"""`octet separate` as a user meets it: a program with files, output, and an exit status."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from octet.tracks import TRACKS
+
+RATE = 44_100
+
+
+def make_song(path: Path, seconds: float = 1.0, seed: int = 5) -> Path:
+    """A WAV file with a chord and noise."""
+    time_axis = np.arange(int(seconds * RATE)) / RATE
+    noise = np.random.default_rng(seed).standard_normal(time_axis.size)
+    tone = np.sin(2 * np.pi * 220 * time_axis) + np.sin(2 * np.pi * 277 * time_axis)
+    samples = np.asarray((0.1 * tone + 0.05 * noise) * 32767, "<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def octet(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "octet", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_song_becomes_a_folder_of_eight_files(tmp_path):
+    # given a song, when it is separated with the bundled model and no network
+    make_song(tmp_path / "song.wav", 2.0)
+    done = octet("separate", "song.wav", "--json", cwd=tmp_path, https_proxy="http://127.0.0.1:9")
+    # then there is a folder of its name with the eight tracks and the manifest
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "separated" / "song"
+    assert names(out) == {f"{track}.mp3" for track in TRACKS} | {"manifest.json"}
+    # and the manifest is printed, one line on standard output
+    assert json.loads(done.stdout) == json.loads((out / "manifest.json").read_text())
+    manifest = json.loads(done.stdout)
+    assert manifest["model"]["name"] == "pocket"
+    assert manifest["null_db"] < -90
+    assert {track["samples"] for track in manifest["tracks"].values()} == {2 * RATE}
+    # and no progress bar is drawn where nobody would see it
+    assert "%" not in done.stderr
+
+
+def test_bad_files_are_told_apart_and_the_good_ones_still_done(tmp_path):
+    # given one good song among files that are none
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    make_song(songs / "good.wav")
+    (songs / "text.mp3").write_text("Dear diary, today I was renamed.\n" * 50)
+    (songs / "empty.mp3").write_bytes(b"")
+    (songs / "list.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.mp3\n")
+    (songs / "folder.mp3").mkdir()
+    whole = (songs / "good.wav").read_bytes()
+    (songs / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    bad = ("text.mp3", "empty.mp3", "list.m3u8", "folder.mp3", "cut.wav", "missing.mp3")
+    # when all are given in one call, a bad one first
+    files = [songs / name for name in (*bad[:3], "good.wav", *bad[3:])]
+    done = octet("separate", *files, "-o", "out", cwd=tmp_path)
+    # then the exit status says that something failed, each failure is one line with its name
+    assert done.returncode == 1
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("octet: ")]
+    assert [line.split(": ")[1] for line in complaints] == list(bad)
+    assert "Traceback" not in done.stderr
+    # the good one is there, and nothing else
+    assert names(tmp_path / "out") == {"good"}
+    assert len(names(tmp_path / "out" / "good")) == 9
+
+
+def test_names_that_trip_others(tmp_path):
+    # given songs with a dash in front, quotes, other scripts, and 200 characters
+    files = [
+        "-v.wav",
+        'it\'s "x" $(touch pwned) `y`.wav',
+        "Ünïcödé – 練習 🎵.wav",
+        "n" * 200 + ".wav",
+    ]
+    for file in files:
+        make_song(tmp_path / file, 0.2)
+    # and two of one name, and one that differs in capitals alone
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+    again = [
+        make_song(tmp_path / "a" / "same.wav", 0.2),
+        make_song(tmp_path / "b" / "same.wav", 0.2),
+        make_song(tmp_path / "c" / "SAME.wav", 0.2),
+    ]
+    # when they are separated in one call
+    options = ("--tracks", "vocals", "--output", "out")
+    done = octet("separate", *options, "--", *files, *again, cwd=tmp_path)
+    # then each has its folder
+    assert done.returncode == 0, done.stderr
+    expected = {Path(file).stem for file in files} | {"same", "same (2)", "SAME (3)"}
+    assert names(tmp_path / "out") == expected
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_terminal_gets_no_sequences_from_names(tmp_path):
+    # given a name with a terminal's control sequence, that does not exist
+    done = octet("separate", "\x1b[31mred\x07.mp3", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "\x07" not in done.stderr
+    assert "\\x1b[31mred\\x07.mp3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--model", "nosuch"], "there is no model 'nosuch'"),
+        (["--tracks", "banjo"], "there is no track 'banjo'"),
+        (["--bits", "12"], "OCTET_BITS"),
+        (["--format", "ogg", "--bits", "24"], "ogg does not hold 24 bits"),
+        (["--overlap", "1.5"], "OCTET_OVERLAP"),
+        (["--device", "cuda"], "cuda"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_one_line(tmp_path, options, says):
+    make_song(tmp_path / "song.wav", 0.2)
+    done = octet("separate", "song.wav", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "separated").exists()
+
+
+def test_a_read_only_output_is_explained(tmp_path):
+    make_song(tmp_path / "song.wav", 0.2)
+    # given an output that cannot be written, even by root
+    done = octet("separate", "song.wav", "-o", "/proc/octet", cwd=tmp_path)
+    # then one line says so
+    assert done.returncode == 1
+    assert "cannot write to /proc/octet" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_nothing_behind(tmp_path, number):
+    # given a separation under way
+    make_song(tmp_path / "song.wav", 120)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "octet", "separate", "song.wav", "-o", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/.octet-*/*.mp3")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # when it is interrupted
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    # then it ends soon, says so, and nothing half-written is left
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert "Traceback" not in error
+    assert names(tmp_path) <= {"song.wav", "out"}
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_terminal_sees_a_bar_with_seconds_left(tmp_path):
+    # given a terminal as standard error
+    make_song(tmp_path / "song.wav", 20)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "octet", "separate", "song.wav", "--tracks", "vocals"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # the other side has gone
+            break
+        if not data:
+            break
+        seen += data
+    os.close(ours)
+    # then it has drawn a bar with the song's name, percent and a time
+    assert process.wait(timeout=30) == 0
+    text = seen.decode(errors="replace")
+    assert "song.wav" in text
+    assert "%" in text
+    assert "00:0" in text
+
+
+def test_a_closed_pipe_is_no_error_report(tmp_path):
+    # given a reader that goes at once (octet ... | head -0)
+    make_song(tmp_path / "song.wav", 0.2)
+    command = f"{sys.executable} -m octet separate song.wav --json | true"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
