@@ -1,0 +1,284 @@
+"""A loaded model at work: a song in, blocks of its stems out, in order, as they are ready."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from octet.errors import ModelDamagedError, ModelError, SettingError
+from octet.separation.pipeline import ahead
+from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAdd, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from octet.separation.runtimes import Network, Precision, Running
+    from octet.separation.segments import Piece, Song
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of a model, and how much its estimate of each source counts in the sum."""
+
+    network: Network
+    weights: tuple[float, ...]
+
+
+class Engine:
+    """One network, or a bag of several whose estimates are averaged.
+
+    Separates one song at a time.
+
+    Args:
+        members: one or more, of the same sources and rate.
+
+    Attributes:
+        sources: the stems' names, in the order of the blocks.
+        samplerate: of the songs that it takes, in Hz.
+        overlap: share by which segments overlap unless asked otherwise.
+
+    Raises:
+        ModelDamagedError: the members do not fit together.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        specs = [member.network.spec for member in members]
+        if not specs:
+            raise ModelDamagedError("the model has no networks")
+        self.members = tuple(members)
+        self.sources = specs[0].sources
+        self.samplerate = specs[0].samplerate
+        self.overlap = specs[0].overlap
+        if any((s.sources, s.samplerate) != (self.sources, self.samplerate) for s in specs):
+            raise ModelDamagedError("the model's networks differ in their sources or rates")
+        if any(len(member.weights) != len(self.sources) for member in members):
+            raise ModelDamagedError("the model's weights are not one for each source")
+        if not (np.sum([member.weights for member in members], axis=0) > 0).all():
+            raise ModelDamagedError("the model's weights leave a source without an estimate")
+
+    @classmethod
+    def from_onnx(
+        cls,
+        paths: Sequence[Path],
+        weights: Sequence[Sequence[float]] | None = None,
+        *,
+        precision: Precision = "fp32",
+        threads: int = 0,
+        cache: Path | None = None,
+    ) -> Engine:
+        """Loads converted networks for the processor.
+
+        Args:
+            paths: the ONNX files, one a member.
+            weights: for each member, one weight a source; equal ones if None.
+            precision: as `octet.separation.runtimes.choose` decided.
+            threads: how many to compute with; 0 is as many as this process may use.
+            cache: a folder for compiled networks.
+
+        Raises:
+            UnknownModelError: a file is missing.
+            ModelDamagedError: a file is not what it should be.
+        """
+        from octet.separation.runtimes.openvino import OpenVinoNetwork
+
+        networks = [
+            OpenVinoNetwork(path, precision, threads=threads, cache=cache) for path in paths
+        ]
+        given = weights or [[1.0] * len(network.spec.sources) for network in networks]
+        if len(given) != len(networks):
+            raise ModelDamagedError("the model's weights are not one list for each network")
+        return cls([Member(n, tuple(w)) for n, w in zip(networks, given, strict=True)])
+
+    def stems(
+        self,
+        song: Song,
+        *,
+        overlap: float | None = None,
+        shifts: int = 0,
+        seed: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Generator[np.ndarray, None, None]:
+        """Separates a song.
+
+        Equals `demucs.api`'s separation of the same samples. Memory does not grow with the
+        song. Closing the generator ends all work under way.
+
+        Args:
+            song: a recording at the model's rate.
+            overlap: share of a segment that overlaps with the next, 0 to below 1; the
+                model's own if None.
+            shifts: how many passes at random offsets of up to half a second are averaged;
+                0 is one pass without.
+            seed: of the offsets; the same seed gives the same stems.
+            on_progress: called with the share that is done, above 0 and up to 1, in the
+                caller's thread.
+            cancelled: asked ten times a second, in the caller's thread.
+
+        Yields:
+            Float32 of shape (S, 2, n), n varying; `song.samples` samples in all.
+
+        Raises:
+            SettingError: the song has another rate, or a setting is out of range.
+            CancelledError: `cancelled` answered yes.
+            ModelError: the network gave what are no numbers.
+        """
+        if song.rate != self.samplerate:
+            raise SettingError(
+                f"the model works at {self.samplerate} Hz, and the song is at {song.rate} Hz",
+                "Resample it first.",
+            )
+        if shifts < 0:
+            raise SettingError(f"{shifts} shifts are not possible", "Choose 0 or more.")
+        share = self.overlap if overlap is None else overlap
+        lanes = self._lanes(song, share, self._leads(shifts, seed))
+        weights = np.repeat([member.weights for member in self.members], max(1, shifts), axis=0)
+        return _Pass(lanes, Average(weights)).blocks(on_progress, cancelled)
+
+    def _leads(self, shifts: int, seed: int | None) -> list[list[int]]:
+        """For each member, the silence before the song in each of its passes."""
+        if shifts == 0:
+            return [[0] for _ in self.members]
+        most = int(MAX_SHIFT_SECONDS * self.samplerate)
+        # One after the other, member by member, as Demucs draws them.
+        draw = random.Random(seed)  # noqa: S311  # nothing secret
+        return [[most - draw.randint(0, most) for _ in range(shifts)] for _ in self.members]
+
+    def _lanes(self, song: Song, overlap: float, leads: list[list[int]]) -> list[_Lane]:
+        return [
+            _Lane(
+                member.network,
+                Mix(song, normalize=member.network.spec.normalize),
+                Walk(member.network.spec, song.samples, overlap, lead),
+                len(self.sources),
+            )
+            for member, passes in zip(self.members, leads, strict=True)
+            for lead in passes
+        ]
+
+
+class _Lane:
+    """One pass of one network over the song."""
+
+    def __init__(self, network: Network, mix: Mix, walk: Walk, stems: int) -> None:
+        self.network = network
+        self.walk = walk
+        self._mix = mix
+        self._overlap_add = OverlapAdd(walk, stems)
+
+    def batches(self) -> Iterator[list[Piece]]:
+        """The pieces, as many at a time as the network wants, all of one length."""
+        batch: list[Piece] = []
+        for piece in self.walk:
+            full = len(batch) >= self.network.batch
+            if batch and (full or batch[0].run_length != piece.run_length):
+                yield batch
+                batch = []
+            batch.append(piece)
+        if batch:
+            yield batch
+
+    def read(self, pieces: list[Piece]) -> np.ndarray:
+        """The network's input for pieces of one length: float32, (b, 2, n)."""
+        return np.stack([self._mix.read(piece.run_start, piece.run_length) for piece in pieces])
+
+    def join(self, piece: Piece, stems: np.ndarray) -> np.ndarray:
+        """The next block (S, 2, n) of this pass, given the next piece's stems."""
+        if not np.isfinite(stems).all():
+            raise ModelError("the network gave values that are no numbers", "Use --precision fp32.")
+        return self._mix.restore(self._overlap_add.add(piece.trim(stems)))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A batch of pieces of one lane, on its way through the stages."""
+
+    lane: int
+    pieces: list[Piece]
+
+
+class _Pass:
+    """All lanes through the three stages: prepare, compute, join."""
+
+    def __init__(self, lanes: list[_Lane], average: Average) -> None:
+        self._lanes = lanes
+        self._average = average
+        self._stopped = threading.Event()
+
+    def blocks(
+        self,
+        on_progress: Callable[[float], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> Generator[np.ndarray, None, None]:
+        """See `Engine.stems`."""
+        total = sum(len(lane.walk) for lane in self._lanes)
+        prepared = ahead(self._prepare(), name="octet-prepare", interrupt=self._interrupt)
+        computed = ahead(self._compute(prepared), name="octet-compute", interrupt=self._interrupt)
+        joined = ahead(
+            self._join(computed),
+            name="octet-join",
+            interrupt=self._interrupt,
+            cancelled=cancelled,
+        )
+        with closing(joined):
+            for done, block in enumerate(joined, 1):
+                if on_progress is not None:
+                    on_progress(done / total)
+                if block.shape[-1]:
+                    yield block
+
+    def _schedule(self) -> Iterator[_Work]:
+        """Batches of all lanes, in the order in which their blocks belong in the song."""
+
+        def work(index: int, lane: _Lane) -> Iterator[tuple[int, _Work]]:
+            for pieces in lane.batches():
+                yield pieces[-1].start + lane.walk.stride, _Work(index, pieces)
+
+        lanes = [work(index, lane) for index, lane in enumerate(self._lanes)]
+        return (item for _, item in heapq.merge(*lanes, key=lambda entry: entry[0]))
+
+    def _prepare(self) -> Generator[tuple[_Work, Any], None, None]:
+        for work in self._schedule():
+            lane = self._lanes[work.lane]
+            yield work, lane.network.prepare(lane.read(work.pieces))
+
+    def _compute(
+        self, prepared: Generator[tuple[_Work, Any], None, None]
+    ) -> Generator[tuple[_Work, Running], None, None]:
+        """Keeps as many batches under way as the network is wide."""
+        under_way: deque[tuple[_Work, Running]] = deque()
+        with closing(prepared):
+            for work, inputs in prepared:
+                if self._stopped.is_set():
+                    return
+                network = self._lanes[work.lane].network
+                under_way.append((work, network.start(inputs)))
+                if self._stopped.is_set():  # perhaps the interrupt came before the start
+                    network.interrupt()
+                while len(under_way) >= network.width:
+                    under_way[0][1].wait()
+                    yield under_way.popleft()
+            yield from under_way
+
+    def _join(
+        self, computed: Generator[tuple[_Work, Running], None, None]
+    ) -> Generator[np.ndarray, None, None]:
+        """One block a piece, which may be empty."""
+        with closing(computed):
+            for work, running in computed:
+                lane = self._lanes[work.lane]
+                for piece, stems in zip(work.pieces, running.stems(), strict=True):
+                    yield self._average.add(work.lane, lane.join(piece, stems))
+
+    def _interrupt(self) -> None:
+        self._stopped.set()
+        for lane in self._lanes:
+            lane.network.interrupt()

@@ -1,0 +1,204 @@
+"""Networks on processors, by OpenVINO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+
+from octet.errors import DeviceError, ModelDamagedError
+from octet.separation.converted import read_spec
+from octet.separation.runtimes.cores import available_cores
+from octet.separation.stft import Stft
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octet.separation.converted import ModelSpec
+    from octet.separation.runtimes import Device, Precision, RuntimeName
+
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+_SMALL_FILE = 32 * 2**20
+"""Networks up to this size get a stream of work for each core: their memory is small, and
+cores that need not wait for each other do more."""
+_CORES_A_STREAM = 8
+"""For larger networks, whose every stream costs hundreds of megabytes."""
+_MAX_STREAMS = 8
+_MIX_RANK = 3
+
+
+def cpu_name() -> str:
+    """The processor's name."""
+    return str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
+def cpu_precision(asked: str) -> tuple[Precision, str]:
+    """The arithmetic to use on this processor, and why.
+
+    Args:
+        asked: auto, fp32, bf16 or fp16.
+
+    Raises:
+        DeviceError: the processor lacks it. (OpenVINO would compute in fp32 without a word.)
+    """
+    has: list[str] = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if asked == "auto":
+        if "BF16" in has:
+            return "bf16", "the processor computes in bf16"
+        return "fp32", "the processor has no bf16"
+    precision: Precision | None = next((known for known in _HINTS if known == asked), None)
+    if precision is None or precision.upper() not in has:
+        raise DeviceError(
+            f"this processor ({cpu_name()}) cannot compute in {asked}",
+            "Use --precision auto or fp32.",
+        )
+    return precision, f"{precision} was asked for"
+
+
+def streams_for(size: int, cores: int) -> int:
+    """How many segments to compute at once, for a model file of so many bytes."""
+    return max(1, min(_MAX_STREAMS, cores if size <= _SMALL_FILE else cores // _CORES_A_STREAM))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A network's inputs for a segment of `length` samples."""
+
+    inputs: list[np.ndarray]
+    length: int
+
+
+class OpenVinoNetwork:
+    """A converted model on the processor. See `octet.separation.runtimes.Network`.
+
+    Args:
+        path: the ONNX file with Octet's description.
+        precision: as `cpu_precision` decided.
+        spec: what the network takes and gives; as the file says unless given.
+        threads: how many to compute with; 0 is as many as this process may use.
+        cache: a folder for compiled networks; None compiles anew at every start.
+
+    Raises:
+        UnknownModelError: there is no such file.
+        ModelDamagedError: it is not a model that Octet can run.
+    """
+
+    name: RuntimeName = "openvino"
+    device: Device = "cpu"
+
+    def __init__(
+        self,
+        path: Path,
+        precision: Precision = "fp32",
+        *,
+        spec: ModelSpec | None = None,
+        threads: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        self.spec: ModelSpec = spec or read_spec(path)
+        self.precision = precision
+        self.loaded_from = str(path)
+        self.batch = 1
+        cores = threads or available_cores()
+        self.width = streams_for(path.stat().st_size, cores)
+        self._path = path
+        self._stft = Stft(self.spec.stft) if self.spec.stft else None
+        self._core = ov.Core()
+        self._config: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": cores,
+            "NUM_STREAMS": str(self.width),
+            # Two workers on one machine would pin their threads to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        cached = {} if cache is None else {"CACHE_DIR": str(cache)}
+        self._compiled = self._compile(self.spec.segment, cached)
+        self.running: set[_Running] = set()
+
+    def prepare(self, mix: np.ndarray) -> _Prepared:
+        """The inputs for one segment, (1, 2, n): its spectrum, itself, or both."""
+        spectrum = [self._stft.forward(mix)] if self._stft else []
+        wave = [] if self.spec.kind == "spectral" else [mix]
+        return _Prepared(spectrum + wave, mix.shape[-1])
+
+    def start(self, prepared: _Prepared) -> _Running:
+        """Starts the network on what `prepare` gave.
+
+        A length other than the segment's (the end of a song, for some models) is compiled
+        for this once: its memory is freed with it.
+        """
+        usual = prepared.length == self.spec.segment
+        compiled = self._compiled if usual else self._compile(prepared.length, {})
+        running = _Running(self, compiled, prepared)
+        self.running.add(running)
+        return running
+
+    def interrupt(self) -> None:
+        """Cancels what is under way; OpenVINO stops after the layer that it is at."""
+        for running in tuple(self.running):
+            running.request.cancel()
+
+    def finish(self, outputs: list[np.ndarray], length: int) -> np.ndarray:
+        """Stems from the outputs: a spectrum, a waveform, or both in this order."""
+        if self._stft is None:
+            return outputs[0]
+        stems = self._stft.inverse(outputs[0], length)
+        if self.spec.kind == "hybrid":
+            stems += outputs[1]
+        return stems
+
+    def _compile(self, length: int, config: dict[str, Any]) -> Any:
+        """The network for segments of this length."""
+        try:
+            model = self._core.read_model(self._path)
+            model.reshape({port: self._shape(port, length) for port in model.inputs})
+            return self._core.compile_model(model, "CPU", self._config | config)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ModelDamagedError(
+                f"OpenVINO cannot use {self._path.name} for {length} samples: {reason}",
+                "Fetch or convert it again.",
+            ) from error
+
+    def _shape(self, port: Any, length: int) -> list[int]:
+        """An input's shape. Which of the two it is shows in its rank: names vary."""
+        if len(port.partial_shape) == _MIX_RANK:
+            return [1, 2, length]
+        if self._stft is None:
+            raise ModelDamagedError(f"{self._path.name} has an input that its kind does not have")
+        return [1, 4, self._stft.spec.bins, self._stft.frames(length)]
+
+
+class _Running:
+    """One inference. Its outputs are arrays of its own, which OpenVINO writes to."""
+
+    def __init__(self, network: OpenVinoNetwork, compiled: Any, prepared: _Prepared) -> None:
+        self._network = network
+        self._length = prepared.length
+        self._outputs = [np.empty(port.shape, np.float32) for _, port in _ports(compiled.outputs)]
+        # OpenVINO reads and writes these in place: they have to live as long as the request.
+        self._inputs = [np.ascontiguousarray(array) for array in prepared.inputs]
+        self.request = compiled.create_infer_request()
+        for (index, _), array in zip(_ports(compiled.inputs), self._inputs, strict=True):
+            self.request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
+        for (index, _), array in zip(_ports(compiled.outputs), self._outputs, strict=True):
+            self.request.set_output_tensor(index, ov.Tensor(array, shared_memory=True))
+        self.request.start_async()
+
+    def wait(self) -> None:
+        """Until the network is done with it."""
+        self.request.wait()
+        self._network.running.discard(self)
+
+    def stems(self) -> np.ndarray:
+        """Float32, (1, S, 2, n)."""
+        self.wait()
+        return self._network.finish(self._outputs, self._length)
+
+
+def _ports(ports: Any) -> list[tuple[int, Any]]:
+    """Inputs or outputs with their indices, the spectrum first: it has a dimension more."""
+    return sorted(enumerate(ports), key=lambda port: -len(port[1].partial_shape))

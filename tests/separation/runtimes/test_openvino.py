@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import openvino
+import pytest
+
+from octet.errors import CancelledError, DeviceError, ModelDamagedError, UnknownModelError
+from octet.separation.converted import ModelSpec, StftSpec, write_spec
+from octet.separation.engine import Engine
+from octet.separation.runtimes import infer
+from octet.separation.runtimes.openvino import (
+    OpenVinoNetwork,
+    cpu_name,
+    cpu_precision,
+    streams_for,
+)
+
+STFT = StftSpec(n_fft=512, hop=128, padding="center", bins=257)
+SPECS = {
+    "waveform": ModelSpec("w", ("a", "b"), 44100, 4000, "waveform", fixed=False),
+    "spectral": ModelSpec("s", ("a", "b"), 44100, 4000, "spectral", STFT, fixed=False),
+    "hybrid": ModelSpec("h", ("a", "b"), 44100, 4000, "hybrid", STFT, fixed=False),
+}
+
+
+def write_model(path, spec, rounds=0, squares=0):
+    """An ONNX model whose stems are a quarter and three quarters of the mix.
+
+    The hybrid one takes half of each from the spectrum and half from the waveform. The mix
+    is multiplied `rounds` times by a unit matrix, then by a matrix of its own that is
+    squared `squares` times, which takes long.
+    """
+    onnx = pytest.importorskip("onnx", reason="needs the extra `demucs`")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    spec_shape, mix_shape = ["b", 4, STFT.bins, "t"], ["b", 2, "n"]
+    inputs, outputs, nodes, constants = [], [], [], []
+    scale = 0.5 if spec.kind == "hybrid" else 1.0
+
+    def constant(name, array):
+        constants.append(onnx.numpy_helper.from_array(array, name))
+        return name
+
+    constant("axis", np.int64([1]))
+    for given, gave, shape in (("spec", "spec_out", spec_shape), ("mix", "wave", mix_shape)):
+        if spec.kind == {"spec": "waveform", "mix": "spectral"}[given]:
+            continue
+        stems_shape = [shape[0], 2, *shape[1:]]
+        inputs.append(helper.make_tensor_value_info(given, floats, shape))
+        outputs.append(helper.make_tensor_value_info(gave, floats, stems_shape))
+        shares = np.float32([0.25, 0.75]).reshape(1, 2, *[1] * (len(shape) - 1)) * scale
+        source = given
+        if given == "mix" and rounds:
+            matrix = constant("matrix", np.eye(spec.segment, dtype=np.float32))
+            for index in range(rounds):
+                nodes.append(helper.make_node("MatMul", [source, matrix], [f"m{index}"]))
+                source = f"m{index}"
+        if given == "mix" and squares:
+            nodes.append(helper.make_node("Transpose", ["mix"], ["mix_t"], perm=[0, 2, 1]))
+            nodes.append(helper.make_node("MatMul", ["mix_t", "mix"], ["s0"]))
+            for index in range(squares):
+                last = f"s{index}"
+                nodes.append(helper.make_node("MatMul", [last, last], [f"s{index + 1}"]))
+            nodes.append(helper.make_node("MatMul", [source, f"s{squares}"], ["squared"]))
+            source = "squared"
+        nodes.append(helper.make_node("Unsqueeze", [source, "axis"], [f"{given}_1"]))
+        constant(f"{given}_share", shares.astype(np.float32))
+        nodes.append(helper.make_node("Mul", [f"{given}_1", f"{given}_share"], [gave]))
+    graph = helper.make_graph(nodes, "g", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 10
+    onnx.save(model, path)
+    write_spec(path, spec)
+    return path
+
+
+def noise(length):
+    return np.random.default_rng(0).standard_normal((1, 2, length)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("length", [4000, 1234])
+def test_a_network_of_each_kind_runs_at_any_length(tmp_path, kind, length):
+    network = OpenVinoNetwork(write_model(tmp_path / "m.onnx", SPECS[kind]))
+    mix = noise(length)
+
+    stems = infer(network, mix)
+
+    assert stems.dtype == np.float32
+    assert stems.shape == (1, 2, 2, length)
+    assert np.allclose(stems[:, 0], 0.25 * mix, atol=1e-5)
+    assert np.allclose(stems[:, 1], 0.75 * mix, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_song_goes_through_whole(tmp_path, song_of, kind):
+    engine = Engine.from_onnx([write_model(tmp_path / "m.onnx", SPECS[kind])])
+    song = song_of(15_000)
+
+    stems = np.concatenate(list(engine.stems(song)), axis=-1)
+
+    assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
+
+
+def test_results_under_way_at_once_do_not_mix(tmp_path):
+    network = OpenVinoNetwork(write_model(tmp_path / "m.onnx", SPECS["hybrid"]), threads=2)
+    mixes = [noise(4000) * factor for factor in (1, 2, 3)]
+
+    running = [network.start(network.prepare(mix)) for mix in mixes]
+
+    for mix, one in zip(mixes, running, strict=True):
+        assert np.allclose(one.stems().sum(axis=1), mix, atol=1e-4)
+
+
+def test_a_bag_is_averaged(tmp_path, song_of):
+    paths = [write_model(tmp_path / f"{n}.onnx", SPECS["waveform"]) for n in range(2)]
+    song = song_of(9000)
+
+    engine = Engine.from_onnx(paths, [[1, 0], [0, 1]])
+
+    stems = np.concatenate(list(engine.stems(song)), axis=-1)
+    assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
+
+
+def test_a_bag_without_weights_for_each_network_is_refused(tmp_path):
+    path = write_model(tmp_path / "m.onnx", SPECS["waveform"])
+
+    with pytest.raises(ModelDamagedError, match="weights"):
+        Engine.from_onnx([path], [[1, 1], [1, 1]])
+
+
+def test_a_compiled_network_is_kept_in_the_cache(tmp_path):
+    path = write_model(tmp_path / "m.onnx", SPECS["waveform"])
+
+    OpenVinoNetwork(path, cache=tmp_path / "cache")
+
+    assert any((tmp_path / "cache").iterdir())
+
+
+def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
+    spec = replace(SPECS["waveform"], fixed=True)
+    path = write_model(tmp_path / "m.onnx", spec, squares=100)  # some 25 s a segment
+    engine = Engine.from_onnx([path])
+    before = set(threading.enumerate())
+    asked_at = time.monotonic() + 0.3
+
+    with pytest.raises(CancelledError):
+        list(engine.stems(song_of(200_000), cancelled=lambda: time.monotonic() > asked_at))
+
+    assert time.monotonic() - asked_at < 10
+    assert set(threading.enumerate()) <= before
+
+
+def test_the_engine_works_again_after_a_cancellation(tmp_path, song_of):
+    engine = Engine.from_onnx([write_model(tmp_path / "m.onnx", SPECS["hybrid"])])
+    song = song_of(50_000)
+    with pytest.raises(CancelledError):
+        list(engine.stems(song, cancelled=lambda: True))
+
+    stems = np.concatenate(list(engine.stems(song)), axis=-1)
+
+    assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
+
+
+def test_a_missing_model_is_unknown(tmp_path):
+    with pytest.raises(UnknownModelError):
+        OpenVinoNetwork(tmp_path / "none.onnx")
+
+
+def test_a_description_that_does_not_fit_the_network_is_refused(tmp_path):
+    path = write_model(tmp_path / "m.onnx", SPECS["spectral"])
+    write_spec(path, SPECS["waveform"])
+
+    with pytest.raises(ModelDamagedError, match=r"m\.onnx"):
+        OpenVinoNetwork(path)
+
+
+def test_what_openvino_cannot_read_is_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"")
+    write_spec(path, SPECS["waveform"])
+
+    with pytest.raises(ModelDamagedError, match=r"m\.onnx"):
+        OpenVinoNetwork(path)
+
+
+def processor_has(name):
+    return name in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def test_the_precision_is_bf16_where_the_processor_has_it():
+    precision, reason = cpu_precision("auto")
+
+    assert precision == ("bf16" if processor_has("BF16") else "fp32")
+    assert "bf16" in reason
+
+
+def test_fp32_is_always_to_be_had():
+    assert cpu_precision("fp32")[0] == "fp32"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_precision_that_the_processor_lacks_is_refused(precision):
+    if processor_has(precision.upper()):
+        pytest.skip(f"this processor has {precision}")
+
+    with pytest.raises(DeviceError, match=precision):
+        cpu_precision(precision)
+
+
+def test_bf16_is_near_fp32(tmp_path):
+    if not processor_has("BF16"):
+        pytest.skip("this processor has no bf16")
+    path = write_model(tmp_path / "m.onnx", SPECS["hybrid"], rounds=2)
+    mix = noise(4000)
+    exact, rounded = (infer(OpenVinoNetwork(path, p), mix) for p in ("fp32", "bf16"))
+
+    error = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+
+    assert 0 < error < 10 ** (-35 / 20)
+
+
+def test_small_networks_get_a_stream_for_each_core_and_large_ones_few():
+    assert streams_for(4 * 2**20, cores=2) == 2
+    assert streams_for(4 * 2**20, cores=64) == 8
+    assert streams_for(160 * 2**20, cores=2) == 1
+    assert streams_for(160 * 2**20, cores=16) == 2
+
+
+def test_the_processor_has_a_name():
+    assert cpu_name()
