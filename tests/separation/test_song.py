@@ -165,6 +165,22 @@ def test_an_mp3_goes_out_with_its_own_bytes(tmp_path):
     assert read(tmp_path / "flac" / "original.flac", tmp_path).shape == (2, 50_000)
 
 
+def test_acapella_is_the_vocals_under_its_own_name(tmp_path):
+    # given a song with tags and MP3 as the format, where the two hold the same sound
+    song = write(tmp_path / "song.flac", music(50_000))
+    receipt = Separator(Shares()).separate(song, tmp_path / "out")
+    # when both are read
+    vocals, acapella = (tmp_path / "out" / f"{name}.mp3" for name in ("vocals", "acapella"))
+    # then they sound the same, and each has its own title
+    assert np.array_equal(read(vocals, tmp_path), read(acapella, tmp_path))
+    assert probe(vocals).tags["title"] == "Test (vocals)"
+    assert probe(acapella).tags["title"] == "Test (acapella)"
+    assert receipt.tracks["vocals"].sha256 != receipt.tracks["acapella"].sha256
+    # and acapella alone works as well
+    Separator(Shares(), tracks=["acapella"]).separate(song, tmp_path / "alone")
+    assert (tmp_path / "alone" / "acapella.mp3").read_bytes() == acapella.read_bytes()
+
+
 def test_the_manifest_says_what_is_there(song, tmp_path):
     # given a separation
     receipt = Separator(Shares(), format="flac").separate(song, tmp_path / "out")

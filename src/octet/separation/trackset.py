@@ -8,13 +8,15 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from octet.audio import EncodedFile, Encoder
+from octet.audio.retag import retagged
 from octet.errors import DamagedAudioError, OutputError
 from octet.separation.levels import Meter, decibels
 from octet.separation.writer import TrackWriter, WrittenTrack
-from octet.tracks import close_the_sum, mix_down
+from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +59,7 @@ class TrackSet:
         self.folder = folder
         self.tracks = tuple(tracks)
         self.encoding = encoding.for_song(recording.info)
+        self._twins = self._find_twins()
         self._copied = {"original"} & set(tracks) if self._is_mp3_both_ways() else set()
         self._writers: dict[str, TrackWriter] = {}
         self._mix = Meter()
@@ -66,7 +69,7 @@ class TrackSet:
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._stage.mkdir()
         try:
-            for track in set(self.tracks) - self._copied:
+            for track in set(self.tracks) - self._copied - self._twins.keys():
                 self._writers[track] = TrackWriter(self._encoder(track))
         except BaseException:
             self._discard()
@@ -113,6 +116,7 @@ class TrackSet:
         for writer in self._writers.values():
             writer.finish()
         done = {track: writer.result() for track, writer in self._writers.items()}
+        done.update((track, self._twin(track, done[as_in])) for track, as_in in self._twins.items())
         done.update((track, self._copy(track)) for track in self._copied)
         return {track: done[track] for track in self.tracks}
 
@@ -143,6 +147,19 @@ class TrackSet:
         names = [self.file_name(track) for track in self.tracks]
         for name in (*names, MANIFEST):
             (self._stage / name).replace(self.folder / name)
+
+    def _find_twins(self) -> dict[str, str]:
+        # An MP3 file's tags stand apart from its sound, which need not be encoded twice.
+        if self.encoding.name != "mp3":
+            return {}
+        there = set(self.tracks)
+        return {track: as_in for track, as_in in SAME_SAMPLES.items() if {track, as_in} <= there}
+
+    def _twin(self, track: str, written: WrittenTrack) -> WrittenTrack:
+        info = self.recording.info
+        path = self._stage / self.file_name(track)
+        file = retagged(written.file, path, tags=info.tags, cover=info.cover, track=track)
+        return replace(written, file=file)
 
     def _is_mp3_both_ways(self) -> bool:
         # An MP3 goes out as `original` with its own bytes: encoding it again would only lose.
