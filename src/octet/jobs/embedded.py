@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 from redis import exceptions
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _LONGEST_SOCKET = 100
 """Bytes of a path that every system takes for a socket (104 on macOS, 108 on Linux)."""
+
+_LOOK_EVERY = 0.1
 
 _LOG_BYTES = 1024**2
 """The server's log is begun anew when it is longer than this at a start."""
@@ -138,6 +140,21 @@ class EmbeddedServer:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    async def keep(self) -> NoReturn:
+        """Starts the server again whenever it has ended by itself; runs until it is cancelled.
+
+        Cancel it before `stop`.
+
+        Raises:
+            QueueError: it does not start again.
+        """
+        while True:
+            if self._process is not None and self.pid is None:
+                self._process.wait()
+                self._launch()
+                await self._answering()
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -1,0 +1,168 @@
+"""The private Valkey: what it holds survives whatever becomes of the processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octet.errors import QueueError
+from octet.jobs.connection import connect
+from octet.jobs.embedded import EmbeddedServer
+from octet.jobs.queue import JobQueue
+from tests.jobs.songs import request, song, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+# Starts the server of a folder, submits a job, says so, and waits to be killed.
+OWNER = """
+import asyncio, sys
+import octet.jobs.embedded
+from pathlib import Path
+from octet.jobs.connection import connect
+from octet.jobs.embedded import EmbeddedServer
+from octet.jobs.job import JobRequest
+from octet.jobs.queue import JobQueue
+
+if sys.argv[3:]:
+    octet.jobs.embedded._TETHER = sys.argv[3]
+
+async def main():
+    server = EmbeddedServer(Path(sys.argv[1]))
+    await server.start()
+    await JobQueue(connect(server.url)).submit(JobRequest(sys.argv[2]))
+    print(server.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def waiting(server: EmbeddedServer) -> list[str]:
+    client = connect(server.url)
+    try:
+        return await JobQueue(client).queue()
+    finally:
+        await client.aclose()
+
+
+UNTIED = "import os, sys; os.execv(sys.argv[2], sys.argv[2:])"
+
+
+async def own(folder: Path, name: str, *options: str) -> tuple[asyncio.subprocess.Process, int]:
+    """An Octet on the folder, which has accepted this song; it and its server's process."""
+    program = [sys.executable, "-c", OWNER, str(folder), name, *options]
+    owner = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+    assert owner.stdout is not None
+    return owner, int(await asyncio.wait_for(owner.stdout.readline(), 60))
+
+
+async def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+async def close(process: asyncio.subprocess.Process) -> None:
+    """Waits for the end of a process and closes its pipe."""
+    await process.communicate()
+
+
+async def test_it_keeps_what_it_was_given_over_a_restart(tmp_path: Path) -> None:
+    async with EmbeddedServer(tmp_path / "data") as server:
+        client = connect(server.url)
+        await JobQueue(client).submit(request(1))
+        await client.aclose()
+    assert server.pid is None
+
+    async with EmbeddedServer(tmp_path / "data") as server:
+        assert await waiting(server) == [song(1)]
+
+
+async def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20) / "with a space" / ("é" * 20)
+    async with EmbeddedServer(folder) as server:
+        assert await waiting(server) == []
+
+
+async def test_two_cannot_have_one_folder(tmp_path: Path) -> None:
+    async with EmbeddedServer(tmp_path) as server:
+        with pytest.raises(QueueError, match=str(os.getpid())):
+            await EmbeddedServer(tmp_path).start()
+        assert await waiting(server) == []
+
+
+async def test_everything_killed_at_once_continues(tmp_path: Path) -> None:
+    owner, server_pid = await own(tmp_path, song(1))
+    os.kill(server_pid, signal.SIGKILL)
+    owner.kill()
+    await close(owner)
+    await until(lambda: gone(server_pid))
+    assert (tmp_path / "valkey.sock").exists()  # what was left behind
+
+    async with EmbeddedServer(tmp_path) as server:
+        assert await waiting(server) == [song(1)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
+async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    owner, server_pid = await own(tmp_path, song(1))
+
+    owner.kill()
+    await close(owner)
+
+    await until(lambda: gone(server_pid))
+
+
+async def test_a_start_right_after_the_kill_of_the_parent(tmp_path: Path) -> None:
+    owner, _ = await own(tmp_path, song(1))
+    owner.kill()
+    await close(owner)
+
+    async with EmbeddedServer(tmp_path) as server:
+        assert await waiting(server) == [song(1)]
+
+
+async def test_a_server_without_an_owner_is_ended_and_its_data_taken_over(
+    tmp_path: Path,
+) -> None:
+    # given a server that outlived its Octet, as it can where the two are not tied
+    owner, orphan = await own(tmp_path, song(1), UNTIED)
+    owner.kill()
+    await close(owner)
+    assert not await gone(orphan)
+
+    async with EmbeddedServer(tmp_path) as server:
+        assert server.pid != orphan
+        await until(lambda: gone(orphan))
+        assert await waiting(server) == [song(1)]
+
+
+async def test_a_server_that_died_alone_is_started_again(tmp_path: Path) -> None:
+    async with EmbeddedServer(tmp_path) as server:
+        client = connect(server.url)
+        queue = JobQueue(client)
+        keeping = asyncio.create_task(server.keep())
+        for number in range(3):
+            await queue.submit(request(number))
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGKILL)
+            # The client tries again by itself until the server is back.
+            assert await queue.depth() == number + 1
+        keeping.cancel()
+        await client.aclose()
+
+
+async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").write_text("not a folder")
+    with pytest.raises(QueueError, match="ended at its start"):
+        await EmbeddedServer(tmp_path).start()
