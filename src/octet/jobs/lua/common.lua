@@ -1,6 +1,11 @@
 -- Shared by all scripts; stands before each of them, after the table K of key names (keys.py).
 -- Every script is one atomic step. Times are the server's own, in milliseconds unless said.
 
+-- Redis 6 needs to be told, or it refuses to write once a script has seen the time.
+if redis.replicate_commands then
+  redis.replicate_commands()
+end
+
 local function micros()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
