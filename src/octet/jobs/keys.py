@@ -65,6 +65,10 @@ OUTBOX = "octet:webhooks"
 DELIVERY = "octet:webhooks:"
 """Hash `octet:webhooks:<delivery id>`: a delivery (fields in outbox.py)."""
 
+WEBHOOK_SECRET = "octet:webhook-secret"
+"""String: the secret that signs events, made by whoever needs it first, unless a setting
+names one."""
+
 EVENTS = "octet:events:"
 """Channel `octet:events:<job id>`: the job's state, each time that its record changes."""
 

@@ -87,6 +87,7 @@ class Assignment:
         self._kit = equipment
         self._publisher = Publisher(equipment.buckets.output, claim.token, lease)
         self._tracks = equipment.folder / f"tracks-{claim.token}"
+        self._song = equipment.folder / "song"
         self._timings: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -113,6 +114,7 @@ class Assignment:
         if await self._answered(plan):
             return
         song = await self._fetch()
+        self._song = song.path
         try:
             result = await self._separated(song, plan)
         finally:
@@ -255,5 +257,7 @@ class Assignment:
 
     def _told(self, error: OctetError) -> JobError:
         """The error as everybody may read it: without paths of this machine."""
-        folder = str(self._kit.folder)
-        return JobError(error.code, error.message.replace(folder, "the worker's scratch folder"))
+        text = error.message
+        for path, name in ((self._song, "the song"), (self._kit.folder, "the scratch folder")):
+            text = text.replace(str(path), name)
+        return JobError(error.code, text)

@@ -12,6 +12,7 @@ from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import EVERY as REAP_EVERY
 from octet.jobs.reaper import Reaper
 from octet.storage.publication import sweep
+from octet.worker.callbacks import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _DEPTH_EVERY = 5.0
 _SWEEP_EVERY = 3600.0
+_AFTER_A_FAULT = 1.0
 _STAGED_LONG_AGO = timedelta(days=2)
 """Longer than any separation takes."""
 
@@ -50,6 +52,7 @@ class Beside:
             (self._kit.service.lease / 3, self._kit.claims.heartbeat),
             (REAP_EVERY, self._reap),
             (_SWEEP_EVERY, self._sweep),
+            (_AFTER_A_FAULT, self._deliver),
         ]
         if self._kit.service.metrics_port is not None:
             turns.append((_DEPTH_EVERY, self._measure))
@@ -69,6 +72,9 @@ class Beside:
 
     async def _sweep(self) -> None:
         await sweep(self._kit.buckets.output, _STAGED_LONG_AGO)
+
+    async def _deliver(self) -> None:
+        await deliver(self._client, self._kit.service, self._kit.metrics)
 
     async def _measure(self) -> None:
         self._kit.metrics.queue_depth.set(await JobQueue(self._client).depth())

@@ -28,6 +28,9 @@ COMPUTE = (sys.executable, "-m", "octet.worker.compute")
 _STOPS_WITHIN = 3.0
 """Seconds in which a cancelled separation has to end before its process is killed."""
 
+_ENDS_WITHIN = 2.0
+"""Seconds from the end of the connection to that of the process, which is killed then."""
+
 _LOOK_EVERY = 0.1
 """Seconds between two looks at the child's memory."""
 
@@ -160,16 +163,20 @@ class Child:
         """Ends the process at once; the separation under way fails with this verdict."""
         self._verdict = self._verdict or verdict
         if self._process is not None and self._process.returncode is None:
+            # Not Process.kill(): it may take the exit status away from the event loop.
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def _buried(self) -> str:
         """Waits for the process' end, forgets it, and says what it died of."""
         assert self._process is not None  # noqa: S101  # callers have one
         process = self._process
-        if process.returncode is None:
+        try:
+            async with asyncio.timeout(_ENDS_WITHIN):
+                status = await process.wait()
+        except TimeoutError:
             self.kill("it closed its connection")
-        status = await process.wait()
+            status = await process.wait()
         if self._writer is not None:
             self._writer.close()
         self._process = self._reader = self._writer = None

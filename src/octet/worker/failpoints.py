@@ -19,7 +19,7 @@ Point = Literal[
     "publish",  # the fence was passed, before a step that others can see (several times)
     "manifest",  # all is published, the queue does not know of it
     "acknowledgement",  # the queue knows, callbacks are in the outbox
-    "callback",  # the deliverer is about to look at the outbox
+    "callback",  # a callback was made, the outbox does not know of it
 ]
 
 POINTS: tuple[Point, ...] = get_args(Point)

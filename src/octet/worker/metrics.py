@@ -39,6 +39,12 @@ class Metrics:
             "Jobs that another worker took over.",
             registry=self.registry,
         )
+        self.callbacks = Counter(
+            "octet_worker_callbacks",
+            "Attempts to deliver callbacks and events (delivered, failed, given up).",
+            ["end"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "octet_worker_in_flight", "Jobs that this worker has now.", registry=self.registry
         )

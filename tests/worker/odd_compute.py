@@ -1,0 +1,128 @@
+"""A child process whose models do odd things; otherwise the real one.
+
+`python -m tests.worker.odd_compute FD`, as tests/worker/service.py and program.py start it. The
+model's name says what happens when it separates:
+
+    odd-shares      vocals, drums and bass are fixed shares of the mix
+    odd-kill        the process is killed
+    odd-exit        the process ends
+    odd-raise       a fault of the program
+    odd-stall       nothing, for ever
+    odd-hog         takes memory without end
+    odd-slow-N      takes N seconds, with progress
+    odd-hold-N      holds the interpreter's lock for N seconds
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from octet import manifest
+from octet.separation import registry
+from octet.worker import compute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from octet.separation.segments import Song
+    from octet.settings import SeparationSettings
+
+NAMES = (
+    *("odd-shares", "odd-kill", "odd-exit", "odd-raise", "odd-stall", "odd-hog"),
+    *(f"odd-{what}-{seconds}" for what in ("slow", "hold") for seconds in (1, 2, 5, 10, 20, 60)),
+)
+
+SHARES = {"vocals": 0.5, "drums": 0.25, "bass": 0.125}
+
+_MIB = 1024**2
+_BLOCK = 44_100
+
+
+def admit() -> None:
+    """Has the supervisor of this process accept the odd models in messages."""
+    for name in NAMES:
+        registry.REGISTRY[name] = replace(registry.REGISTRY["pocket"], name=name)
+
+
+class Odd:
+    """A source that does what its name says."""
+
+    sources = tuple(SHARES)
+    samplerate = None
+    description = "odd"
+    runtime: ClassVar[dict[str, str]] = {"name": "none", "device": "cpu", "precision": "fp32"}
+
+    def __init__(self, name: str) -> None:
+        self.model = manifest.Model(name=name, sha256="", licence="MIT", commercial=True)
+        _, self._what, *seconds = name.split("-")
+        self._seconds = float(seconds[0]) if seconds else 0.0
+
+    def stems(
+        self,
+        song: Song,
+        *,
+        overlap: float | None = None,
+        shifts: int = 0,
+        seed: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[np.ndarray]:
+        assert on_progress is not None
+        on_progress(0.1)
+        if self._what != "shares":
+            getattr(self, f"_{self._what}")(on_progress)
+        factors = np.array(list(SHARES.values()), np.float32)[:, None, None]
+        for start in range(0, song.samples, _BLOCK):
+            count = min(_BLOCK, song.samples - start)
+            yield song.read(start, count) * factors
+            on_progress((start + count) / song.samples)
+
+    def _kill(self, _: Callable[[float], None]) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _exit(self, _: Callable[[float], None]) -> None:
+        os._exit(3)
+
+    def _raise(self, _: Callable[[float], None]) -> None:
+        raise RuntimeError("an odd fault")
+
+    def _stall(self, _: Callable[[float], None]) -> None:
+        while True:
+            time.sleep(1)
+
+    def _hog(self, _: Callable[[float], None]) -> None:
+        taken = []
+        while True:
+            taken.append(np.ones(8 * _MIB, np.uint8))
+            time.sleep(0.002)
+
+    def _slow(self, on_progress: Callable[[float], None]) -> None:
+        end = time.monotonic() + self._seconds
+        while (left := end - time.monotonic()) > 0:
+            on_progress(1 - left / self._seconds)
+            time.sleep(0.02)
+
+    def _hold(self, _: Callable[[float], None]) -> None:
+        # Unlike CDLL, PyDLL keeps the interpreter's lock during the call.
+        libc = ctypes.PyDLL(None)
+        end = time.monotonic() + self._seconds
+        while (left := end - time.monotonic()) > 0:
+            libc.usleep(int(min(left, 0.9) * 1e6))
+
+
+def load(settings: SeparationSettings, on_model: Callable[[str, int, int], None]) -> object:
+    """An odd model, or a real one."""
+    if settings.model in NAMES:
+        return Odd(settings.model)
+    return compute.load_model(settings, on_model)
+
+
+if __name__ == "__main__":
+    compute.main(load)  # type: ignore[arg-type]  # Odd is a Source as far as it goes

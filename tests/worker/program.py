@@ -1,0 +1,23 @@
+"""A whole worker as a process of its own: `python -m tests.worker.program`.
+
+Like `octet worker`, with the odd models (odd_compute.py). Settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from octet.jobs.connection import queue_url
+from octet.jobs.logbook import set_up_logging
+from octet.settings import SeparationSettings, ServiceSettings, read_settings
+from octet.worker.supervisor import Supervisor
+from tests.worker import odd_compute
+
+COMPUTE = (sys.executable, "-m", "tests.worker.odd_compute")
+
+if __name__ == "__main__":
+    odd_compute.admit()
+    service = read_settings(ServiceSettings)
+    set_up_logging("worker", "debug", queue_url(service))
+    asyncio.run(Supervisor(service, read_settings(SeparationSettings), compute=COMPUTE).run())
