@@ -59,8 +59,6 @@ class SongReader:
             self._container, self._stream = open_container(self.source)
             stack.callback(self._container.close)
             self._kind = DEMUXERS[self._container.format.name]
-            # Of PCM a part of a packet is as good as a whole one: the length tells what lacks.
-            self._is_pcm = self._stream.codec_context.codec.name.startswith("pcm_")
             self._cover: Cover | None = None
             self._first_byte: int | None = None
             self._frames = self._decoded()
@@ -142,7 +140,8 @@ class SongReader:
         players allow; anything else is damage.
         """
         lenient = self._kind in _SYNCHRONISED
-        if packet.is_corrupt and packet.size and not lenient and not self._is_pcm:
+        # A WAV may end within a packet of FFmpeg's, if its header does not know its size.
+        if packet.is_corrupt and packet.size and not lenient and self._kind != "wav":
             raise self._damage()
         try:
             frames = self._stream.decode(packet)

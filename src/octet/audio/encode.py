@@ -13,7 +13,7 @@ from octet.audio.muxed import MuxedFile, sample_kind
 from octet.audio.ogg import set_length
 from octet.audio.output import OutputFile
 from octet.audio.resample import Resampler
-from octet.audio.tags import track_tags
+from octet.audio.tags import cover_size, track_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,9 @@ class Encoder:
         self._file = OutputFile(self.path)
         named = track_tags(tags or {}, track)
         try:
-            self._guarded(lambda: self._open(named, cover))
+            # A picture that does not tell its size is broken, and players choke on it.
+            picture = cover if cover and all(cover_size(cover)) else None
+            self._guarded(lambda: self._open(named, picture))
         except BaseException:
             self.abort()
             raise

@@ -32,17 +32,17 @@ class OutputFile:
         self._path = path
         self._refused: OSError | None = None
         try:
-            self._file = path.open("w+b")
+            self._file = path.open("w+b", buffering=0)
         except OSError as error:
             raise refusal(path, error) from error
 
     def write(self, data: bytes | bytearray) -> int:
         """Appends, or overwrites after `seek`."""
-        return self._noted(lambda: self._file.write(data))
+        return self._noted(lambda: self._write_all(data))
 
     def read(self, count: int = -1) -> bytes:
         """Up to `count` bytes, or all that follow."""
-        return self._file.read(count)
+        return self._file.read(count) or b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves to where reading or writing goes on."""
@@ -51,6 +51,11 @@ class OutputFile:
     def tell(self) -> int:
         """Where reading or writing goes on."""
         return self._file.tell()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is complete or discarded: PyAV asks before it writes a last word."""
+        return self._file.closed
 
     def check(self) -> None:
         """Raises OutputError if the disk refused anything so far."""
@@ -66,8 +71,6 @@ class OutputFile:
         Raises:
             OutputError: the disk refused.
         """
-        with suppress(OSError):
-            self._noted(self._file.flush)
         self.check()
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
@@ -79,10 +82,15 @@ class OutputFile:
         """Closes and deletes the file, unless it is complete."""
         if self._file.closed:
             return
-        with suppress(OSError):  # what could not be written is not wanted any more
-            self._file.close()
+        self._file.close()
         with suppress(OSError):
             self._path.unlink()
+
+    def _write_all(self, data: bytes | bytearray) -> int:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+        return len(data)
 
     def _noted(self, work: Callable[[], Result]) -> Result:
         try:

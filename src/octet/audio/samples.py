@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import av
 import numpy as np
 
 from octet.errors import DamagedAudioError
-
-if TYPE_CHECKING:
-    import av
 
 _DTYPES: dict[str, str] = {
     "u8": "u1",
@@ -20,6 +18,9 @@ _DTYPES: dict[str, str] = {
     "flt": "<f4",
     "dbl": "<f8",
 }
+
+_PLANES = 8
+"""Channels from which on PyAV miscounts the planes of a frame."""
 
 _HALF = 0.5**0.5  # -3 dB
 
@@ -64,13 +65,19 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
     kind = frame.format.name.removesuffix("p")
     if kind not in _DTYPES:
         raise DamagedAudioError(f"the song has samples of the unknown kind {kind}")
-    dtype, channels, count = np.dtype(_DTYPES[kind]), frame.layout.nb_channels, frame.samples
-    if frame.format.is_planar:
-        samples = np.stack([_plane(plane, dtype, count) for plane in frame.planes])
-    else:
-        samples = _plane(frame.planes[0], dtype, count * channels)
-        samples = samples.reshape(count, channels).T
+    dtype, channels = np.dtype(_DTYPES[kind]), frame.layout.nb_channels
+    if frame.format.is_planar and channels < _PLANES:
+        planes = [_plane(plane, dtype, frame.samples) for plane in frame.planes]
+        return _full_scale(np.stack(planes))
+    frames = _interleaved(frame) if frame.format.is_planar else [frame]
+    packed = [_plane(one.planes[0], dtype, one.samples * channels) for one in frames]
+    samples = np.concatenate(packed).reshape(frame.samples, channels).T
     return _full_scale(samples)
+
+
+def _interleaved(frame: av.AudioFrame) -> list[av.AudioFrame]:
+    resampler = av.AudioResampler(format=frame.format.packed.name)
+    return [*resampler.resample(frame), *resampler.resample(None)]
 
 
 def _plane(plane: Any, dtype: np.dtype[Any], count: int) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""A hostile file reaches nothing but itself."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import av
+import pytest
+
+from octet.audio import Encoding
+from octet.audio.container import DECODERS, DEMUXERS
+from octet.errors import NotAudioError
+from tests.audio.waves import song, whole
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as waiting:
+        waiting.bind(("127.0.0.1", 0))
+        waiting.listen()
+        waiting.settimeout(0.2)
+        yield waiting
+
+
+def playlists(address: tuple[str, int], other: Path) -> dict[str, str]:
+    host, port = address
+    url = f"http://{host}:{port}/song.mp3"
+    segments = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
+    return {
+        "m3u": f"#EXTM3U\n{url}\n{other}\n",
+        "hls of an address": segments.format(url),
+        "hls of a file": segments.format(other),
+        "concat of a file": f"ffconcat version 1.0\nfile '{other}'\n",
+        "concat of an address": f"ffconcat version 1.0\nfile '{url}'\n",
+        "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"'
+        f' type="static"><BaseURL>{url}</BaseURL></MPD>',
+        "sdp": f"v=0\no=- 0 0 IN IP4 {host}\ns=x\nc=IN IP4 {host}\nt=0 0\n"
+        f"m=audio {port} RTP/AVP 0\n",
+    }
+
+
+@pytest.mark.parametrize("kind", playlists(("", 0), Path()))
+@pytest.mark.parametrize("ending", ["mp3", "m3u8", "wav", "txt"])
+def test_a_playlist_is_refused_and_nothing_in_it_is_opened(tmp_path, listener, kind, ending):
+    other = song(tmp_path, Encoding("wav"), 5000)
+    path = tmp_path / f"list.{ending}"
+    path.write_text(playlists(listener.getsockname(), other)[kind])
+
+    with pytest.raises(NotAudioError):
+        whole(path)
+
+    with pytest.raises(TimeoutError):
+        listener.accept()
+
+
+def test_the_lists_name_what_ffmpeg_has():
+    assert set(DEMUXERS) <= av.formats_available | {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+    assert set(DECODERS) <= av.codecs_available
+
+
+@pytest.mark.parametrize(
+    "name", ["hls", "concat", "dash", "image2", "sdp", "rtsp", "lavfi", "srt", "ffmetadata"]
+)
+def test_nothing_that_reads_other_files_is_allowed(name):
+    assert name not in DEMUXERS
