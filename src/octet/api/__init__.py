@@ -1,0 +1,1 @@
+"""The API: songs in, jobs and tracks out, over HTTP. Imports nothing that computes."""

@@ -1,0 +1,104 @@
+"""Who may ask: keys, and pages of other sites."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from octet.api.app import create_app
+from octet.api.auth import OPEN_PATHS, check_binding, hash_key
+from octet.errors import SettingError
+from octet.settings import SeparationSettings, ServiceSettings
+from tests.api.answers import problem
+from tests.api.songs import song
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Start
+
+KEY = "a long and random key"
+
+
+def routes() -> list[tuple[str, str]]:
+    """Method and address of every route, its parameters filled in."""
+    app = create_app(ServiceSettings(), SeparationSettings())
+    found = []
+    for path, operations in app.openapi()["paths"].items():
+        found += [(method.upper(), re.sub(r"\{.*?\}", "a" * 64, path)) for method in operations]
+    return [*found, ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/nothing/at/all")]
+
+
+def test_every_route_but_health_needs_a_key(start: Start) -> None:
+    api = start(api_keys=(hash_key("another key"), hash_key(KEY)))
+    asked = routes()
+    assert len(asked) > 20
+    for method, path in asked:
+        for wrong in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}):
+            answer = api.request(method, path, headers=wrong)
+            if path in OPEN_PATHS:
+                assert answer.status_code == 200, path
+                continue
+            assert answer.status_code == 401, path
+            assert answer.headers["www-authenticate"] == "Bearer"
+            if path.startswith("/apiv1/"):
+                assert list(answer.json()) == ["reason"]
+            else:
+                assert problem(answer, 401) == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": f"bearer {KEY}"}],
+)
+def test_a_key_opens(start: Start, headers: dict[str, str]) -> None:
+    api = start(api_keys=(hash_key("another key"), hash_key(KEY)))
+    assert api.post("/v1/jobs", content=song(1), headers=headers).status_code == 202
+    assert api.get("/apiv1/queue", headers=headers).status_code == 200
+    assert api.get("/openapi.json", headers={**headers, "Host": "example.org"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_without_keys_nobody_else_is_served(host: str) -> None:
+    with pytest.raises(SettingError, match="without API keys"):
+        check_binding(ServiceSettings(), host)
+    check_binding(ServiceSettings(open=True), host)
+    check_binding(ServiceSettings(api_keys=(hash_key(KEY),)), host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_without_keys_this_machine_is_served(host: str) -> None:
+    check_binding(ServiceSettings(), host)
+
+
+@pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", "10.0.0.1:5000", "[::2"])
+def test_a_rebound_name_is_turned_away(api: httpx.Client, host: str) -> None:
+    assert problem(api.get("/v1/queue", headers={"Host": host}), 403) == "wrong-host"
+
+
+@pytest.mark.parametrize("host", ["localhost:5000", "127.0.0.1", "[::1]:5000", "octet.localhost"])
+def test_names_of_this_machine_are_fine(api: httpx.Client, host: str) -> None:
+    assert api.get("/v1/queue", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_is_turned_away(api: httpx.Client, headers: dict[str, str]) -> None:
+    answer = api.get(f"/apiv1/remove/{'a' * 64}/vocals", headers=headers)
+    assert answer.status_code == 403
+    assert problem(api.post("/v1/jobs", content=song(1), headers=headers), 403) == "wrong-origin"
+
+
+def test_a_page_of_our_own_is_fine(api: httpx.Client) -> None:
+    own = {"Origin": str(api.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    answer = api.post("/v1/jobs", content=song(1), headers=own)
+    assert answer.status_code == 202
+    assert "access-control-allow-origin" not in answer.headers

@@ -1,0 +1,97 @@
+"""A stand-in for the worker: it claims real jobs and publishes real files, which hold no music."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from octet.jobs.claims import Claim, Claims
+from octet.jobs.connection import connect
+from octet.jobs.job import Job, JobError
+from octet.storage.buckets import open_buckets
+from octet.storage.publication import Publication
+from octet.storage.resultkeys import ResultKeys
+from octet.tracks import TRACKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from octet.settings import ServiceSettings
+
+
+class StandIn:
+    """Does what is asked on connections of its own, from synchronous tests."""
+
+    def __init__(self, settings: ServiceSettings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+
+    def finish(self, outcome: str = "complete", **more: Any) -> Job:
+        """Takes the next job and publishes its result."""
+        return asyncio.run(
+            self._with_next(lambda claims, claim: self._finish(claims, claim, outcome, more))
+        )
+
+    def progress(self, percent: float) -> Job:
+        """Takes the next job, says how far it is, and leaves it running."""
+
+        async def progress(claims: Claims, claim: Claim) -> Job:
+            await claims.renew(claim, percent=percent, left=7.0)
+            return claim.job
+
+        return asyncio.run(self._with_next(progress))
+
+    def bury(self, code: str = "not-audio", message: str = "this is not audio") -> Job:
+        """Takes the next job and gives it up."""
+        return asyncio.run(
+            self._with_next(lambda claims, claim: claims.bury(claim, JobError(code, message)))
+        )
+
+    async def _with_next(self, act: Any) -> Job:
+        assert self._settings.redis_url is not None
+        client = connect(self._settings.redis_url.get_secret_value())
+        try:
+            claims = Claims(client, "stand-in", lease=600)
+            claim = await claims.take(wait=5)
+            assert claim is not None, "nothing waits"
+            job: Job = await act(claims, claim)
+            return job
+        finally:
+            await client.aclose()
+
+    async def _finish(
+        self, claims: Claims, claim: Claim, outcome: Any, more: dict[str, Any]
+    ) -> Job:
+        buckets = open_buckets(self._settings.storage_config())
+        job = claim.job
+        extension = job.recipe.format or "mp3"
+        keys = ResultKeys(job.song, job.recipe.key, extension)
+        publication = Publication(buckets.output, keys, claim.token)
+        tracks = {}
+        for name in job.recipe.tracks or TRACKS:
+            data = track_bytes(job.song, name)
+            path = self._folder / f"{name}.{extension}"
+            path.write_bytes(data)
+            await publication.add(name, path)
+            tracks[name] = {
+                "key": keys.track(name),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "bytes": len(data),
+                "samples": 44100,
+            }
+        manifest = {
+            "version": 1,
+            "outcome": outcome,
+            "song": {"name": "Lied.mp3", "duration": 10.0, "bytes": 1000},
+            "tracks": tracks,
+            **more,
+        }
+        await publication.commit(json.dumps(manifest).encode())
+        return await claims.finish(claim, outcome)
+
+
+def track_bytes(song: str, track: str) -> bytes:
+    """What the stand-in publishes as a track: a few thousand bytes that no other track has."""
+    return f"{track} of {song}\n".encode() * 100
