@@ -89,7 +89,7 @@ async def test_it_keeps_what_it_was_given_over_a_restart(tmp_path: Path) -> None
 
 
 async def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 20) / "with a space" / ("é" * 20)
+    folder = tmp_path / ("long" * 20) / 'with a "space" and \\' / ("é" * 20)
     async with EmbeddedServer(folder) as server:
         assert await waiting(server) == []
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from octet.errors import LeaseLostError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from octet.jobs.job import Outcome
 
 WRONG = JobError("model", "it went wrong")
-OURS, OTHERS = range(4), range(4, 6)
+OURS, OTHERS = range(2), range(2, 3)
 WORKERS = ("worker-1", "worker-2")
 LISTS = (keys.QUEUE_HIGH, keys.QUEUE, keys.QUEUE_LOW)
 
@@ -43,6 +43,7 @@ ours = st.sampled_from(OURS)
 anyone = st.sampled_from([*OURS, *OTHERS])
 worker = st.sampled_from(WORKERS)
 pick = st.integers(0, 1_000)
+late = st.sampled_from(["renew", "release", "cancelled", "finish", "bury"])
 
 
 @dataclass
@@ -122,6 +123,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.client.aclose())
         self.runner.close()
 
+    @initialize()
+    def some_work(self) -> None:
+        """All songs wait, and one runs: sequences begin where something can happen."""
+        for number in OURS:
+            self.submit(number, "normal", False)
+        for number in OTHERS:
+            self.push(number)
+        self.take(WORKERS[0])
+
     @rule(number=ours, priority=st.sampled_from(["high", "normal", "low"]), again=st.booleans())
     def submit(self, number: int, priority: str, again: bool) -> None:
         model = self.models[song(number)]
@@ -188,14 +198,15 @@ class QueueMachine(RuleBasedStateMachine):
             model.end("cancelled")
 
     @precondition(lambda self: self.running())
-    @rule(chosen=pick)
-    def expire(self, chosen: int) -> None:
-        """A lease runs out; its worker does not know."""
+    @rule(chosen=pick, how=late)
+    def expire(self, chosen: int, how: str) -> None:
+        """A lease runs out; its worker does not know, and tries to go on or to end."""
         name, model, claim = self.chosen(chosen)
         self.run(self.client.hset(keys.JOB + name, "lease", 1))
         self.run(self.reaper.reap(thorough=True))
         model.lost.append(claim)
         model.wait()
+        self.come_late(how)
 
     @precondition(lambda self: self.running())
     @rule(chosen=pick)
@@ -235,11 +246,12 @@ class QueueMachine(RuleBasedStateMachine):
         model.uncount()
         model.wait()
 
-    @rule(number=anyone, how=st.sampled_from(["renew", "release", "cancelled", "finish", "bury"]))
-    def come_late(self, number: int, how: str) -> None:
+    @precondition(lambda self: any(model.lost for model in self.models.values()))
+    @rule(how=late)
+    def come_late(self, how: str) -> None:
         """Whoever lost a lease tries to end what is not his any more."""
         arguments = {"finish": ("complete",), "bury": (WRONG,)}.get(how, ())
-        for claim in self.models[song(number)].lost:
+        for claim in [claim for model in self.models.values() for claim in model.lost]:
             with pytest.raises(LeaseLostError):
                 self.run(getattr(self.claims["worker-1"], how)(claim, *arguments))
 
@@ -316,8 +328,8 @@ def test_each_job_is_always_in_exactly_one_state(queue_url: str) -> None:
     run_machine(
         OnThisServer,
         settings=settings(
-            max_examples=rounds(15, 10_000),
-            stateful_step_count=40,
+            max_examples=rounds(20, 10_000),
+            stateful_step_count=25,
             deadline=None,
             derandomize=not FULL,
             suppress_health_check=list(HealthCheck),

@@ -227,7 +227,7 @@ class EmbeddedServer:
         if handle is None:
             raise QueueError(f"another server uses the folder {self._folder}")
         config = self._folder / "server.conf"
-        config.write_text(self._config())
+        config.write_bytes(os.fsencode(self._config()))
         tether = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid())]
         try:
             with log.open("ab") as output:
@@ -248,10 +248,10 @@ class EmbeddedServer:
     def _config(self) -> str:
         settings = {
             "port": "0",
-            "unixsocket": f'"{self._socket}"',
+            "unixsocket": _quoted(self._socket),
             "unixsocketperm": "600",
-            "dir": f'"{self._folder}"',
-            "pidfile": f'"{self._folder / "server.pid"}"',
+            "dir": _quoted(self._folder),
+            "pidfile": _quoted(self._folder / "server.pid"),
             "daemonize": "no",
             "appendonly": "yes",
             "appendfsync": "always",
@@ -299,6 +299,12 @@ class EmbeddedServer:
                 return False
             await asyncio.sleep(0.02)
         return True
+
+
+def _quoted(path: Path) -> str:
+    """A path as the server's configuration takes it."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _socket_path(folder: Path) -> Path:
