@@ -89,8 +89,9 @@ class Claims:
             wait: seconds to wait for a message; about 1 more may pass.
 
         Returns:
-            The claim, or None when nothing came. Cancelling the call is safe: what had been
-            moved is found by the next call.
+            The claim, or None when nothing came. Cancelling the call loses nothing: what had
+            been moved is found by the next call, and what had just been claimed comes back when
+            its lease runs out (that attempt counts). To stop without it, let the call end.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
