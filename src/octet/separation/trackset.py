@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from octet.audio import EncodedFile, Encoder
+from octet.audio.disk import refusal
 from octet.audio.retag import retagged
 from octet.errors import DamagedAudioError, OutputError
 from octet.separation.levels import Meter, decibels
@@ -208,20 +209,9 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(*_explained(folder, error)) from error
-
-
-def _explained(folder: Path, error: OSError) -> tuple[str, str]:
-    place = f"cannot write to {folder}"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return f"{place}: the disk is full", "Free some space, or name another folder with -o"
-        case errno.EROFS:
-            return f"{place}: the disk is read-only", "Name another folder with -o"
-        case errno.EACCES | errno.EPERM:
-            return f"{place}: permission denied", "Name a folder of your own with -o"
-        case errno.ENOTDIR | errno.EEXIST:
-            return f"{place}: a file of that name is in the way", "Name another folder with -o"
-        case errno.ENAMETOOLONG:
-            return f"{place}: the name is too long", "Rename the song"
-    return f"{place}: {error.strerror}", ""
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise OutputError(
+                f"cannot write to {folder}: a file of that name is in the way",
+                "Name another folder with -o",
+            ) from error
+        raise refusal(folder, error) from error
