@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from tests.ceph import Ceph
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=["folder", "ceph"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> StorageConfig:
     """One store after the other, with fresh buckets."""
