@@ -1,3 +1,5 @@
+# The helpers of these tests carry no annotations.
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import random
@@ -5,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +18,9 @@ from octet.errors import CancelledError, ModelDamagedError, ModelError, SettingE
 from octet.separation.converted import ModelSpec
 from octet.separation.engine import Engine, Member
 
+if TYPE_CHECKING:
+    from octet.separation.runtimes import Device, Precision, RuntimeName
+
 SPEC = ModelSpec("halves", ("a", "b"), 44100, segment=1000, kind="waveform", normalize=False)
 
 
@@ -24,9 +30,9 @@ class Halves:
     It is the smallest thing that satisfies `Network`, and computes in the caller's thread.
     """
 
-    name = "torch"
-    device = "cpu"
-    precision = "fp32"
+    name: RuntimeName = "torch"
+    device: Device = "cpu"
+    precision: Precision = "fp32"
     loaded_from = "a test"
     width = 1
 
@@ -103,7 +109,7 @@ def test_halves_of_any_song_sum_to_the_song(
     song = song_of(max(samples, 2))
     base = replace(SPEC, fixed=fixed, normalize=normalize)
     engine = engine_of(*(Halves(replace(base, segment=n), batch) for n in segments))
-    shares = []
+    shares: list[float] = []
 
     stems = whole(
         engine.stems(song, overlap=overlap, shifts=shifts, seed=1, on_progress=shares.append)
@@ -353,12 +359,12 @@ def assert_equals_demucs(song, modules, weights=None, **options):
         # Demucs' transformer draws from the common generator too: give the shifts their own.
         patch.setattr("demucs.apply.random", random.Random(5))
         expected = apply_model(model, ((audio - mono.mean()) / scale)[None], **settings)[0]
-    expected = (expected * scale + mono.mean()).numpy()
+    restored = (expected * scale + mono.mean()).numpy()
 
     stems = whole(engine_of(*map(member, modules), weights=weights).stems(song, seed=5, **settings))
 
-    assert stems.shape == expected.shape
-    assert np.linalg.norm(stems - expected) <= 1e-5 * np.linalg.norm(expected)
+    assert stems.shape == restored.shape
+    assert np.linalg.norm(stems - restored) <= 1e-5 * np.linalg.norm(restored)
 
 
 @pytest.mark.demucs

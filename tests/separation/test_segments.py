@@ -1,3 +1,5 @@
+# The helpers of these tests carry no annotations.
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import numpy as np
@@ -116,7 +118,7 @@ def test_streams_in_blocks_of_any_length_are_averaged_by_weight(cuts):
     weights = draw.uniform(0.5, 2, (len(cuts), 2))
     average = Average(weights)
 
-    given_blocks = []
+    given_blocks: list[np.ndarray] = []
     for index, (stream, cut) in enumerate(zip(streams, cuts, strict=True)):
         blocks = np.split(stream, sorted(cut), axis=-1)
         given_blocks.extend(average.add(index, block) for block in blocks)

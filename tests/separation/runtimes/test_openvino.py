@@ -1,3 +1,5 @@
+# The helpers of these tests carry no annotations.
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import threading
@@ -44,14 +46,14 @@ def write_model(path, spec, rounds=0, squares=0):
         constants.append(onnx.numpy_helper.from_array(array, name))
         return name
 
-    constant("axis", np.int64([1]))
+    constant("axis", np.array([1], np.int64))
     for given, gave, shape in (("spec", "spec_out", spec_shape), ("mix", "wave", mix_shape)):
         if spec.kind == {"spec": "waveform", "mix": "spectral"}[given]:
             continue
         stems_shape = [shape[0], 2, *shape[1:]]
         inputs.append(helper.make_tensor_value_info(given, floats, shape))
         outputs.append(helper.make_tensor_value_info(gave, floats, stems_shape))
-        shares = np.float32([0.25, 0.75]).reshape(1, 2, *[1] * (len(shape) - 1)) * scale
+        shares = scale * np.array([0.25, 0.75]).reshape([1, 2] + [1] * (len(shape) - 1))
         source = given
         if given == "mix" and rounds:
             matrix = constant("matrix", np.eye(spec.segment, dtype=np.float32))
@@ -141,8 +143,8 @@ def test_a_compiled_network_is_kept_in_the_cache(tmp_path):
 
 
 def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
-    spec = replace(SPECS["waveform"], fixed=True)
-    path = write_model(tmp_path / "m.onnx", spec, squares=100)  # some 25 s a segment
+    spec = replace(SPECS["waveform"], segment=600, fixed=True)
+    path = write_model(tmp_path / "m.onnx", spec, squares=1500)  # 10 s a segment at least
     engine = Engine.from_onnx([path])
     before = set(threading.enumerate())
     asked_at = time.monotonic() + 0.3
@@ -150,7 +152,7 @@ def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
     with pytest.raises(CancelledError):
         list(engine.stems(song_of(200_000), cancelled=lambda: time.monotonic() > asked_at))
 
-    assert time.monotonic() - asked_at < 10
+    assert time.monotonic() - asked_at < 8
     assert set(threading.enumerate()) <= before
 
 
