@@ -105,8 +105,11 @@ class Launcher:
                 if not stop.is_set():
                     on_ready()
                 watchers = [asyncio.create_task(self._keep(program)) for program in programs]
-                watchers.append(asyncio.create_task(self._keep_valkey()))
-                await stop.wait()
+                watchers.append(asyncio.create_task(self._valkey.keep()))
+                watchers.append(asyncio.create_task(_wait(stop)))
+                ended, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
+                for watcher in ended:
+                    watcher.result()  # raises if the queue could not be started again
             finally:
                 for watcher in watchers:
                     watcher.cancel()
@@ -157,13 +160,9 @@ class Launcher:
             await asyncio.sleep(pause)
             self._start(program)
 
-    async def _keep_valkey(self) -> None:
-        while True:  # processes are watched by looking
-            await asyncio.sleep(_TICK)
-            if self._valkey.pid is None:
-                log.warning("the private Valkey ended; it starts again")
-                await self._valkey.stop()
-                await self._valkey.start()
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
 
 
 async def _stopped(programs: list[Program]) -> None:
