@@ -5,6 +5,7 @@ model's name says what happens when it separates:
 
     odd-shares      vocals, drums and bass are fixed shares of the mix
     odd-kill        the process is killed
+    odd-murder      the process kills its supervisor
     odd-exit        the process ends
     odd-raise       a fault of the program
     odd-stall       nothing, for ever
@@ -20,6 +21,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -35,9 +37,12 @@ if TYPE_CHECKING:
     from octet.settings import SeparationSettings
 
 NAMES = (
-    *("odd-shares", "odd-kill", "odd-exit", "odd-raise", "odd-stall", "odd-hog"),
+    *("odd-shares", "odd-kill", "odd-murder", "odd-exit", "odd-raise", "odd-stall", "odd-hog"),
     *(f"odd-{what}-{seconds}" for what in ("slow", "hold") for seconds in (1, 2, 5, 10, 20, 60)),
 )
+
+CGROUP = "OCTET_TEST_CGROUP"
+"""Names a control group that the process joins at its start."""
 
 SHARES = {"vocals": 0.5, "drums": 0.25, "bass": 0.125}
 
@@ -87,6 +92,10 @@ class Odd:
     def _kill(self, _: Callable[[float], None]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def _murder(self, _: Callable[[float], None]) -> None:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
     def _exit(self, _: Callable[[float], None]) -> None:
         os._exit(3)
 
@@ -125,4 +134,6 @@ def load(settings: SeparationSettings, on_model: Callable[[str, int, int], None]
 
 
 if __name__ == "__main__":
+    if CGROUP in os.environ:
+        Path(os.environ[CGROUP], "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
     compute.main(load)  # type: ignore[arg-type]  # Odd is a Source as far as it goes

@@ -53,3 +53,14 @@ class Receiver:
             while len(self.got) < count:  # noqa: ASYNC110 - another thread counts
                 await asyncio.sleep(0.02)
         return self.got
+
+    async def all_of(self, count: int, seconds: float = 60.0) -> dict[str, set[str]]:
+        """The ids under which each body came, once so many different bodies have come."""
+        async with asyncio.timeout(seconds):
+            while True:
+                ids: dict[str, set[str]] = {}
+                for request in list(self.got):
+                    ids.setdefault(request.body, set()).add(request.headers["webhook-id"])
+                if len(ids) >= count:
+                    return ids
+                await asyncio.sleep(0.05)

@@ -183,6 +183,15 @@ class Service:
                     return job
                 await asyncio.sleep(0.02)
 
+    async def running_any(self, seconds: float = 60.0) -> None:
+        """Returns once any job runs, or none waits."""
+        async with asyncio.timeout(seconds):
+            while True:
+                counts = await self.queue.counts()
+                if counts["running"] or not counts["waiting"]:
+                    return
+                await asyncio.sleep(0.02)
+
     async def manifest(self, name: str) -> dict[str, Any] | None:
         """The published manifest of a song in the default recipe."""
         objects = await self.objects()

@@ -1,7 +1,8 @@
-"""Points at which a test can have the supervisor die, as the power would.
+"""Points at which a test can have the supervisor die, as in a power cut, or be suspended.
 
-Off unless OCTET_FAILPOINT is set. `OCTET_FAILPOINT=manifest` kills the process with SIGKILL when
-it first reaches that point, `OCTET_FAILPOINT=upload:3` when it reaches it for the third time.
+Off unless OCTET_FAILPOINT is set. `OCTET_FAILPOINT=manifest` sends the process SIGKILL when it
+first reaches that point, `OCTET_FAILPOINT=upload:3` when it reaches it for the third time, and
+`OCTET_FAILPOINT=publish:5:STOP` sends SIGSTOP.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def reached(point: Point) -> None:
     wanted = os.environ.get(VARIABLE)
     if wanted is None:
         return
-    name, _, count = wanted.partition(":")
+    name, count, number = (*wanted.split(":"), "", "")[:3]
     if name == point:
         _reached[point] += 1
         if _reached[point] == int(count or 1):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[f"SIG{number or 'KILL'}"])
