@@ -1,5 +1,4 @@
 # The helpers of these tests carry no annotations.
-# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import numpy as np
