@@ -1,7 +1,7 @@
 """Batches of examples, made by a process beside the one that trains.
 
-Batch n depends on the seed, on n and on the pool alone, so a run that is taken up again sees
-what it would have seen.
+Batches come in pairs: the second one mixes the stems of the first anew. Batch n depends on the
+seed, on n and on the pool alone, so a run that is taken up again sees what it would have seen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.mixer import Mixer, example_length
 from training.pool import Pool
-from training.spectra import Spectra, spectra_of
+from training.spectra import Spectra, bins_of, remixed, sums_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,20 +34,32 @@ class Batches(Dataset[Batch]):
         self.folder = pool
         self.first = first
         self.mixer: Mixer | None = None
+        self.pair = -1
+        self.drawn = np.zeros(0, np.complex64)
 
     def __len__(self) -> int:
         return self.recipe.training.steps - self.first
 
     def __getitem__(self, index: int) -> Batch:
+        pair, second = divmod(self.first + index, 2)
+        examples = self._draw(pair) if pair != self.pair else []
+        if second:
+            rng = np.random.default_rng([self.recipe.training.seed, pair])
+            examples = remixed(self.drawn, rng, self.recipe.spectrum)
+        return stacked(examples)
+
+    def _draw(self, pair: int) -> list[Spectra]:
+        """Draws the stems of a pair of batches, and makes the first one."""
         training, spectrum = self.recipe.training, self.recipe.spectrum
-        if self.mixer is None or index % 50 == 0:
+        if self.mixer is None or pair % 25 == 0:
             count = example_length(spectrum.n_fft, spectrum.hop, training.frames)
             self.mixer = Mixer(Pool.listed(self.folder), self.recipe.mixing, count)
-        examples = []
+        found = []
         for item in range(training.batch):
-            rng = np.random.default_rng([training.seed, self.first + index, item])
-            examples.append(spectra_of(*self.mixer.example(rng), spectrum))
-        return stacked(examples)
+            rng = np.random.default_rng([training.seed, pair, item])
+            found.append(bins_of(*self.mixer.example(rng), spectrum))
+        self.pair, self.drawn = pair, np.stack([parts for parts, _ in found])
+        return [sums_of(parts, whole, spectrum) for parts, whole in found]
 
 
 def stacked(examples: list[Spectra]) -> Batch:

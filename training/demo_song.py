@@ -37,8 +37,7 @@ TAGS = {
     "title": "Eight Ways Home",
     "artist": "Octet",
     "date": "2026",
-    "comment": "Composed and rendered by the Octet project's own code.",
-    "copyright": "CC0 1.0 Universal, no rights reserved",
+    "comment": "CC0 1.0, no rights reserved. Composed and rendered by Octet's own code.",
 }
 
 CHORDS = {

@@ -113,7 +113,8 @@ def through_codec(audio: Audio, kind: str, bitrate: int) -> Audio:
     Returns:
         What comes back, on the same time grid.
     """
-    container, codec = {"mp3": ("mp3", "libmp3lame"), "aac": ("mp4", "aac")}[kind]
+    # The last is the encoder's delay, where the file does not say it.
+    container, codec, delay = {"mp3": ("mp3", "libmp3lame", 0), "aac": ("adts", "aac", 1024)}[kind]
     memory = io.BytesIO()
     with av.open(memory, "w", format=container) as out:
         stream = out.add_stream(codec, rate=RATE, layout="stereo")
@@ -126,6 +127,6 @@ def through_codec(audio: Audio, kind: str, bitrate: int) -> Audio:
     memory.seek(0)
     with av.open(memory, "r") as back:
         blocks = [frame.to_ndarray() for frame in back.decode(audio=0)]
-    decoded = np.concatenate(blocks, axis=1)[:, : audio.shape[1]]
+    decoded = np.concatenate(blocks, axis=1)[:, delay : delay + audio.shape[1]]
     short = audio.shape[1] - decoded.shape[1]
     return single(np.pad(decoded, ((0, 0), (0, short))))

@@ -1,40 +1,93 @@
-"""One command from the music folder to the exported model."""
+"""One command from the folders of music and samples to the exported model.
+
+`python -m training.run --music DIR --samples DIR` makes the data, trains, exports and draws
+the curves. Every stage takes up what an earlier call left in `training/cache` and
+`training/runs`, so that it may be interrupted at any time.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import torch
+
+from training.compose import compose_songs, renderer_for
+from training.export import export
 from training.music import add_songs, read_stems
-from training.settings import Recipe
+from training.plot import plot
+from training.samples import add_phrases
+from training.settings import HERE, Recipe
 from training.strangers import read_stranger, strangers_in
 from training.train import Run
 from training.validate import excerpts
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.audiofile import Audio
+    from training.batches import Batch
+
+STAGES = ("data", "songs", "train", "export")
+WEIGHTS = HERE.parent / "src/octet/separation/weights/pocket.onnx"
+CURVES = HERE.parent / "docs/pocket-curves.png"
+
+
+def make_data(recipe: Recipe, music: Path, samples: Path) -> None:
+    """Puts the recorded songs and the strung-together samples into the pool."""
+    add_songs(music, recipe.songs.train, recipe.pool)
+    add_phrases(samples, "vocals", recipe.pool, recipe.rendering.seed)
+
+
+def make_songs(recipe: Recipe, samples: Path, soundfont: Path | None) -> None:
+    """Composes and renders songs into the pool."""
+    renderer = renderer_for(recipe.rendering, samples, soundfont)
+    compose_songs(recipe.rendering, renderer, recipe.pool)
+
+
+def validation_sets(recipe: Recipe, music: Path, strangers: Path | None) -> dict[str, list[Batch]]:
+    """Excerpts of the songs to validate on, by name, kept in the cache."""
+
+    def kept(name: str, read: Callable[[], dict[str, Audio]], most: int) -> list[Batch]:
+        frames = recipe.training.frames
+        path = recipe.cache / f"validation-{name}-{frames}.pt"
+        if not path.exists():
+            torch.save(excerpts(read(), recipe.spectrum, frames, most), path)
+        batches: list[Batch] = torch.load(path, weights_only=True)
+        return batches
+
+    sets = {s: kept(s, lambda s=s: read_stems(music, s), 24) for s in recipe.songs.validate}  # type: ignore[misc]  # mypy cannot infer defaults of lambdas
+    for name, path in strangers_in(strangers).items() if strangers else ():
+        sets[name] = kept(name, lambda path=path: read_stranger(path), 8)  # type: ignore[misc]  # the same
+    return sets
+
 
 def main() -> None:
-    """Runs the whole recipe."""
+    """Runs the whole recipe, or some of its stages."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--music", type=Path, required=True)
-    parser.add_argument("--strangers", type=Path)
-    parser.add_argument("--name", default="pocket")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--music", type=Path, required=True, help="folder with stems.json")
+    parser.add_argument("--samples", type=Path, required=True, help="folder of instruments")
+    parser.add_argument("--soundfont", type=Path, help="a General MIDI soundfont for FluidSynth")
+    parser.add_argument("--strangers", type=Path, help="further songs to validate on")
+    parser.add_argument("--name", default="pocket", help="of the run, in training/runs")
+    parser.add_argument("--steps", type=int, help="in place of the recipe's")
+    parser.add_argument("--stages", default=",".join(STAGES), help="some of " + ",".join(STAGES))
     args = parser.parse_args()
-    recipe = Recipe()
+    stages, recipe = args.stages.split(","), Recipe()
     if args.steps:
         recipe = replace(recipe, training=replace(recipe.training, steps=args.steps))
-    pool = recipe.cache / "pool"
-    add_songs(args.music, recipe.songs.train, pool)
-    frames = recipe.training.frames
-    sets = {
-        song: excerpts(read_stems(args.music, song), recipe.spectrum, frames, 24)
-        for song in recipe.songs.validate
-    }
-    if args.strangers:
-        for name, path in strangers_in(args.strangers).items():
-            sets[name] = excerpts(read_stranger(path), recipe.spectrum, frames, 8)
-    Run(recipe, recipe.runs / args.name).train(pool, sets)
+    run = Run(recipe, recipe.runs / args.name)
+    if "data" in stages:
+        make_data(recipe, args.music, args.samples)
+    if "songs" in stages:
+        make_songs(recipe, args.samples, args.soundfont)
+    if "train" in stages:
+        run.train(recipe.pool, validation_sets(recipe, args.music, args.strangers))
+    if "export" in stages:
+        export(run.average, recipe, WEIGHTS)
+        plot(run.folder, CURVES)
 
 
 if __name__ == "__main__":

@@ -92,9 +92,9 @@ class Training:
     seed: int = 20240229
     batch: int = 4
     frames: int = 128
-    steps: int = 4000
+    steps: int = 2300
     warmup: int = 100
-    decay: float = 0.3
+    decay: float = 0.35
     rate: float = 2e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
@@ -137,3 +137,8 @@ class Recipe:
     export: Export = field(default_factory=Export)
     cache: Path = HERE / "cache"
     runs: Path = HERE / "runs"
+
+    @property
+    def pool(self) -> Path:
+        """The folder of clips."""
+        return self.cache / "pool"

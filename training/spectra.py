@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from training.settings import Spectrum
 
     Real = npt.NDArray[np.float32]
+    Bins = npt.NDArray[np.complex64]
 
 
 class Spectra(NamedTuple):
@@ -65,18 +66,66 @@ def pooled(values: Real, spectrum: Spectrum) -> Real:
     return np.ascontiguousarray(np.swapaxes(np.concatenate([fine, coarse], axis=-1), -1, -2))
 
 
-def spectra_of(stems: Audio, mix: Audio, spectrum: Spectrum) -> Spectra:
-    """The sums of one example.
+def bins_of(stems: Audio, mix: Audio, spectrum: Spectrum) -> tuple[Bins, Bins]:
+    """The bins of mid and side.
 
     Args:
         stems: float32 of shape (4, 2, samples).
         mix: float32 of shape (2, samples).
         spectrum: the transform's settings.
+
+    Returns:
+        Those of the stems, complex64 of shape (4, 2, frames, top), and of the mix, (2, frames,
+        top).
     """
     both = np.concatenate([stems, mix[None]])
     sides = np.stack([both[:, 0] + both[:, 1], both[:, 0] - both[:, 1]], axis=1) * np.float32(0.5)
     bins = transform(sides, spectrum)
-    parts, whole = bins[:-1], bins[-1]
+    return bins[:-1], bins[-1]
+
+
+def spectra_of(stems: Audio, mix: Audio, spectrum: Spectrum) -> Spectra:
+    """The sums of one example; arguments as in `bins_of`."""
+    return sums_of(*bins_of(stems, mix, spectrum), spectrum)
+
+
+def remixed(drawn: Bins, rng: np.random.Generator, spectrum: Spectrum) -> list[Spectra]:
+    """New examples out of the stems of others, for the price of their sums alone.
+
+    Args:
+        drawn: the stems of several examples, complex64 of shape (n, 4, 2, frames, top).
+        rng: draws who plays with whom, and how loud.
+        spectrum: the transform's settings.
+
+    Returns:
+        As many examples, of fresh gains, at a level of about 1.
+    """
+    orders = np.stack([rng.permutation(len(drawn)) for _ in range(drawn.shape[1])], axis=1)
+    found = []
+    for order in orders:
+        gains = 10 ** (rng.normal(0, 3, (len(order), 1, 1, 1)) / 20)
+        parts = drawn[order, np.arange(len(order))] * gains.astype(np.float32)
+        whole = parts.sum(axis=0)
+        level = deviation_of(whole, spectrum) * 10 ** (rng.normal(0, 4) / 20)
+        scale = np.float32(1 / max(level, 1e-4))
+        found.append(sums_of(parts * scale, whole * scale, spectrum))
+    return found
+
+
+def deviation_of(whole: Bins, spectrum: Spectrum) -> float:
+    """The deviation of the mid, from its bins: Parseval's theorem, Hann's window being 3/8."""
+    energy = float(np.square(np.abs(whole[0])).sum(dtype=np.float64))
+    return float(np.sqrt(2 * energy / (whole.shape[1] * spectrum.n_fft * 3 / 8)))
+
+
+def sums_of(parts: Bins, whole: Bins, spectrum: Spectrum) -> Spectra:
+    """The sums of one example.
+
+    Args:
+        parts: the stems' bins, (4, 2, frames, top), mid and side.
+        whole: the mix's bins, (2, frames, top).
+        spectrum: the transform's settings.
+    """
     return Spectra(
         power=pooled(whole.real**2 + whole.imag**2, spectrum),
         cross=pooled(parts.real * whole.real + parts.imag * whole.imag, spectrum),

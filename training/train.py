@@ -61,6 +61,7 @@ class Run:
         """
         settings = self.recipe.training
         torch.set_num_threads(settings.threads)
+        torch.set_flush_denormal(True)
         start = time.monotonic() - self.seconds
         for batch in loader(self.recipe, pool, self.step, workers=workers):
             loss, found = self._learn(batch)
@@ -126,9 +127,3 @@ def schedule(step: int, settings: Training) -> float:
     """The share of the full learning rate: up over `warmup`, level, down over `decay`."""
     left = (settings.steps - step) / max(settings.decay * settings.steps, 1.0)
     return float(max(0.0, min((step + 1) / settings.warmup, 1.0, left)))
-
-
-def average_of(recipe: Recipe, folder: Path) -> Pocket:
-    """The averaged network of a run's checkpoint: the one to use."""
-    run = Run(recipe, folder)
-    return run.average.eval()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyworld
 
 from training import effects
 from training.audiofile import read_audio, single
@@ -51,6 +52,15 @@ FRAME = 5.0
 Frames = npt.NDArray[np.float64]
 
 
+@lru_cache(maxsize=1)
+def _world() -> Any:
+    """The WORLD package, loaded at its first use; its own import warns of setuptools' plans."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pyworld
+    return pyworld
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A voice taken apart: pitch in Hz, envelope and aperiodicity, a row a frame."""
@@ -64,10 +74,11 @@ def analyse(mono: Mono) -> Phrase:
     """Takes a voice apart at half the rate: what lies above 11 kHz is breath and is lost."""
     half = effects.change_speed(mono[None], 2.0)[0].astype(np.float64)
     rate = RATE // 2
-    pitch, times = pyworld.dio(half, rate, frame_period=FRAME)
-    pitch = pyworld.stonemask(half, pitch, times, rate)
+    world = _world()
+    pitch, times = world.dio(half, rate, frame_period=FRAME)
+    pitch = world.stonemask(half, pitch, times, rate)
     return Phrase(
-        pitch, pyworld.cheaptrick(half, pitch, times, rate), pyworld.d4c(half, pitch, times, rate)
+        pitch, world.cheaptrick(half, pitch, times, rate), world.d4c(half, pitch, times, rate)
     )
 
 
@@ -140,7 +151,7 @@ class Choir:
         moved = np.minimum((np.arange(bins) * size).astype(int), bins - 1)
         envelope = np.ascontiguousarray(phrase.envelope[where][:, moved])
         noise = np.ascontiguousarray(phrase.noise[where])
-        sound = pyworld.synthesize(pitch, envelope, noise, RATE // 2, FRAME)
+        sound = _world().synthesize(pitch, envelope, noise, RATE // 2, FRAME)
         return single(effects.change_speed(single(sound)[None], 0.5)[0])
 
 

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from octet.separation.converted import read_spec
+from octet.separation.runtimes.openvino import OpenVinoNetwork
+from octet.separation.stft import Stft
+from training.export import description, export
+from training.network import Pocket
+from training.settings import STEMS, Export, Network, Recipe
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return replace(
+        Recipe(), network=Network(channels=16, dilations=(1, 4)), export=Export(frames=12)
+    )
+
+
+@pytest.fixture(scope="module")
+def network(recipe):
+    torch.manual_seed(3)
+    return Pocket(recipe.spectrum, recipe.network)
+
+
+@pytest.fixture(scope="module")
+def exported(recipe, network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "pocket.onnx"
+    export(network, recipe, path)
+    return path
+
+
+def test_the_file_says_what_it_is(exported, recipe):
+    spec = read_spec(exported)
+
+    assert spec == description(recipe)
+    assert spec.sources == STEMS
+    assert spec.licence == "CC0-1.0"
+    assert spec.segment == 12 * 1024
+
+
+def test_the_exported_network_is_the_trained_one(exported, network):
+    runtime = OpenVinoNetwork(exported)
+    mix = np.random.default_rng(0).normal(0, 1, (1, 2, 12 * 1024)).astype(np.float32)
+
+    running = runtime.start(runtime.prepare(mix))
+    running.wait()
+    stems = running.stems()
+
+    stft = Stft(runtime.spec.stft)
+    with torch.no_grad():
+        spectra = network(torch.from_numpy(stft.forward(mix))).numpy()
+    expected = stft.inverse(spectra, mix.shape[2])
+    # The weights are stored in 16 bits: about three and a half digits.
+    np.testing.assert_allclose(stems, expected, atol=2e-3 * np.abs(mix).max())

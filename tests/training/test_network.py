@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.network import Block, Pocket, parameters_of
+from training.settings import Network, Spectrum
+
+SECOND = 43
+"""Frames a second, about."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = Pocket(Spectrum(), Network())
+    for weight in network.leave.weights:
+        torch.nn.init.normal_(weight, std=0.3)
+    return network.eval()
+
+
+@pytest.fixture
+def spec():
+    torch.manual_seed(1)
+    return torch.randn(2, 4, 2048, 20)
+
+
+@torch.no_grad()
+def test_it_gives_four_spectra_of_the_input_s_shape_that_sum_to_it(network, spec):
+    stems = network(spec)
+
+    assert stems.shape == (2, 4, 4, 2048, 20)
+    torch.testing.assert_close(stems.sum(dim=1), spec, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_silence_stays_silence(network):
+    assert not network(torch.zeros(1, 4, 2048, 8)).any()
+
+
+@torch.no_grad()
+def test_swapped_channels_give_swapped_stems(network, spec):
+    swapped = torch.cat([spec[:, 2:], spec[:, :2]], dim=1)
+
+    stems, other = network(spec), network(swapped)
+
+    torch.testing.assert_close(other, torch.cat([stems[:, :, 2:], stems[:, :, :2]], dim=2))
+
+
+@torch.no_grad()
+def test_turned_polarity_gives_turned_stems(network, spec):
+    torch.testing.assert_close(network(-spec), -network(spec))
+
+
+@torch.no_grad()
+def test_the_middle_goes_by_mid_and_the_sides_by_side(network, spec):
+    middle = torch.cat([spec[:, :2], spec[:, :2]], dim=1)
+
+    stems = network(middle)
+
+    torch.testing.assert_close(stems[:, :, :2], stems[:, :, 2:])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dilation", [1, 3, 8])
+def test_the_folded_convolution_is_the_dilated_one(dilation):
+    torch.manual_seed(2)
+    block = Block(Network(channels=6), dilation, bands=None)
+    x = torch.randn(2, 5, 21, 6)
+
+    folded = block._gathered(x)
+
+    plain = torch.nn.functional.conv2d(
+        x.permute(0, 3, 1, 2), block.gather.weight, block.gather.bias,
+        dilation=(1, dilation), padding=(1, 3 * dilation), groups=6,
+    )  # fmt: skip
+    torch.testing.assert_close(folded, plain.permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_it_is_as_small_and_as_cheap_as_promised(network):
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(1, 4, 2048, SECOND))
+
+    assert parameters_of(network) * 2 < 8e6, "bytes in the package, at 16 bits"
+    assert counter.get_total_flops() < 2e9, "operations a second of audio"
+
+
+def test_bands_that_do_not_cover_the_bins_are_refused():
+    with pytest.raises(ValueError, match="cover the bins"):
+        Pocket(Spectrum(bands=((8, 8),)), Network())

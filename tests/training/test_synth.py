@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.settings import RATE
+from training.synth import Patch, draw_kit, draw_patch, frequency, play, saw, strike
+
+
+def test_concert_pitch():
+    assert frequency(69) == pytest.approx(440)
+    assert frequency(57) == pytest.approx(220)
+
+
+def test_the_sawtooth_hardly_aliases():
+    hertz = 3001.0
+    step = hertz / RATE
+
+    spectrum = np.abs(np.fft.rfft(saw(np.arange(RATE) * step, step) * np.hanning(RATE)))
+
+    wanted = np.zeros(len(spectrum), bool)
+    for harmonic in range(1, 8):
+        wanted[int(harmonic * hertz) - 4 : int(harmonic * hertz) + 5] = True
+    assert spectrum[~wanted].max() < 0.05 * spectrum.max(), "a plain sawtooth has 0.12"
+
+
+@pytest.mark.parametrize("wave", ["saw", "square", "fm", "sine", "pluck"])
+@pytest.mark.parametrize("pitch", [33, 57, 76])
+def test_every_wave_sounds_at_its_pitch(wave, pitch):
+    patch = Patch(wave, 1, 0, 4, 0, 0.005, 0.5, 0.8, 0.05, 1.0, 1, 0, 0)
+
+    tone = play(patch, pitch, 1.0, 1.0, np.random.default_rng(1))
+
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 4 * RATE))
+    near = int(frequency(pitch) * 4)
+    assert spectrum[int(near * 0.97) : int(near * 1.03) + 2].max() > 0.1 * spectrum.max()
+
+
+@pytest.mark.parametrize("role", ["bass", "pad", "lead", "chords", "arpeggio"])
+def test_drawn_patches_stay_finite_and_end_in_silence(role):
+    rng = np.random.default_rng(4)
+    for _ in range(5):
+        tone = play(draw_patch(rng, role), 50, 0.4, 0.8, rng)
+
+        assert np.isfinite(tone).all()
+        assert 0.01 < np.abs(tone).max() < 8
+        assert abs(float(tone[-1])) < 1e-3
+
+
+@pytest.mark.parametrize("piece", ["kick", "snare", "hat", "tom", "crash", "ride", "clap", "rim"])
+def test_a_harder_stroke_is_louder(piece):
+    kit = draw_kit(np.random.default_rng(6))
+
+    soft, hard = (strike(kit, piece, v, np.random.default_rng(7)) for v in (0.3, 0.9))
+
+    assert np.square(hard).sum() > 2 * np.square(soft).sum() > 0
