@@ -9,7 +9,7 @@ from types import FrameType  # noqa: TC003  # read by nobody at run time, but ch
 import typer
 
 from octet import __version__
-from octet.cli import doctor, models, separate
+from octet.cli import api, doctor, models, separate, up, worker
 from octet.cli.console import fail
 from octet.errors import OctetError
 
@@ -21,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("separate")(separate.separate)
+app.command("up")(up.up)
+app.command("api")(api.api)
+app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 
