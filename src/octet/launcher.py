@@ -59,6 +59,9 @@ class Launcher:
         port: of the API; 0 takes a free one.
         workers: how many songs are separated at once.
         grace: seconds that a worker may take to stop.
+
+    Raises:
+        SettingError: something else listens on the port.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Launcher:
     ) -> None:
         self.folder = folder.resolve()
         self.host = host
-        self.port = port or _free_port(host)
+        self.port = _bound_port(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}"
         self._valkey = EmbeddedServer(self.folder / "valkey")
@@ -181,8 +184,18 @@ async def _stopped(programs: list[Program]) -> None:
             program.process.wait()
 
 
-def _free_port(host: str) -> int:
+def _bound_port(host: str, port: int) -> int:
+    """The port, once it has been seen to be free; a free one for 0.
+
+    Without this, whoever has it already would answer for our API when it is asked whether it
+    is ready.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise SettingError(
+            f"the API cannot listen on {host}:{port} ({error.strerror or error})",
+            "Name another port with --port, or stop what listens there",
+        ) from error

@@ -1,0 +1,193 @@
+"""`octet up`: the whole service as one command, killed and started again."""
+
+import base64
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from octet.tracks import TRACKS
+from tests.cli.test_separate import make_song
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class Up:
+    """A running `octet up` and the processes that it started."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "octet", "up", "--data-dir", str(folder), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OCTET_LEASE": "3", **environment},
+        )
+        self.said: list[str] = []
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.said.append(line)
+            if line.startswith("Octet is ready at "):
+                self.url = line.split()[4]
+                return
+        raise AssertionError("octet up ended: " + "".join(self.said))
+
+    def family(self) -> list[psutil.Process]:
+        top = psutil.Process(self.process.pid)
+        return [top, *top.children(recursive=True)]
+
+    def kill_all(self) -> None:
+        """kill -9 of every process, the first one last, so that none can tidy up."""
+        family = self.family()
+        for process in family:
+            process.send_signal(signal.SIGSTOP)
+        for process in reversed(family):
+            process.kill()
+        self.process.wait()
+        psutil.wait_procs(family, timeout=20)
+
+
+@contextmanager
+def running(folder: Path, **environment: str) -> Iterator[Up]:
+    up = Up(folder, **environment)
+    try:
+        yield up
+    finally:
+        if up.process.poll() is None:
+            up.process.send_signal(signal.SIGINT)
+            try:
+                up.process.wait(timeout=60)
+            finally:
+                up.process.kill()
+        assert up.process.stdout
+        up.process.stdout.close()
+
+
+def submit(url: str, song: Path) -> str:
+    body = {"mp3": base64.b64encode(song.read_bytes()).decode()}
+    answer = httpx.post(f"{url}/apiv1/separate", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["hash"])
+
+
+def manifest(url: str, song: str, within: float = 120) -> dict[str, Any]:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        answer = httpx.get(f"{url}/v1/songs/{song}", timeout=30)
+        if answer.status_code == 200:
+            return dict(answer.json())
+        assert answer.status_code == 404, answer.text
+        time.sleep(0.2)
+    raise AssertionError(httpx.get(f"{url}/v1/jobs/{song}", timeout=30).text)
+
+
+def test_a_song_goes_through_and_all_stops_in_order(tmp_path):
+    # given the service on an empty folder
+    song = make_song(tmp_path / "song.wav", 3)
+    with running(tmp_path / "data") as up:
+        # when a song is sent as the lab's clients do
+        name = submit(up.url, song)
+        # then its eight tracks are published, as the manifest says
+        receipt = manifest(up.url, name)
+        assert name == hashlib.sha256(song.read_bytes()).hexdigest()
+        assert receipt["outcome"] == "complete"
+        assert set(receipt["tracks"]) == set(TRACKS)
+        for track, facts in receipt["tracks"].items():
+            answer = httpx.get(f"{up.url}/apiv1/track/{name}/{track}.mp3", timeout=30)
+            assert answer.headers["content-type"] == "audio/mpeg"
+            assert hashlib.sha256(answer.content).hexdigest() == facts["sha256"]
+        # and Ctrl-C ends every process
+        family = up.family()
+        assert len(family) >= 4
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(timeout=60) == 0
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+
+
+def test_after_kill_9_of_everything_it_goes_on_where_it_was(tmp_path):
+    # given a service with one song in the works and two behind it
+    data = tmp_path / "data"
+    songs = [
+        make_song(tmp_path / f"{seed}.wav", 20 if seed == 1 else 2, seed) for seed in (1, 2, 3)
+    ]
+    with running(data) as up:
+        names = [submit(up.url, song) for song in songs]
+        deadline = time.monotonic() + 60
+        while httpx.get(f"{up.url}/v1/jobs/{names[0]}", timeout=30).json()["percent"] <= 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # when every process is killed
+        up.kill_all()
+    # and the same command is given again
+    with running(data) as up:
+        # then all three end complete
+        for name in names:
+            assert manifest(up.url, name)["outcome"] == "complete"
+        assert httpx.get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
+
+
+def test_children_do_not_outlive_a_killed_parent(tmp_path):
+    with running(tmp_path / "data") as up:
+        # given the service, when only its first process is killed
+        family = up.family()
+        up.process.kill()
+        up.process.wait()
+        # then the others end, and the folder is free for the next start
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive
+    with running(tmp_path / "data") as again:
+        assert httpx.get(f"{again.url}/healthz", timeout=30).status_code == 200
+
+
+def test_a_worker_that_dies_is_started_again(tmp_path):
+    with running(tmp_path / "data") as up:
+        # given the service, when its worker and what it started are killed
+        [worker] = [one for one in up.family() if one.cmdline()[-1] == "worker"]
+        for process in (worker, *worker.children(recursive=True)):
+            process.kill()
+        # then a song sent now is still separated
+        name = submit(up.url, make_song(tmp_path / "song.wav", 1))
+        assert manifest(up.url, name)["outcome"] == "complete"
+
+
+def test_a_folder_serves_one(tmp_path):
+    # given a running service, when a second one is started on its folder
+    with running(tmp_path / "data"):
+        command = [sys.executable, "-m", "octet", "up", "--port", "0"]
+        second = subprocess.run(
+            [*command, "--data-dir", str(tmp_path / "data")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    # then it says so and ends
+    assert second.returncode == 1
+    assert "another Octet uses the folder" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_taken_port_is_said(tmp_path):
+    with running(tmp_path / "data") as up:
+        port = up.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "octet", "up", "--port", port]
+        second = subprocess.run(
+            [*command, "--data-dir", str(tmp_path / "other")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert second.returncode == 1
+    assert "cannot listen" in second.stderr
