@@ -14,7 +14,7 @@ import redis
 
 from octet.api.app import create_app
 from octet.api.server import Server, address_of, listen
-from octet.settings import SeparationSettings, ServiceSettings
+from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from tests.api.worker import StandIn
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def serving(
 ) -> Iterator[str]:
     """Serves the API from a thread; gives its address."""
     listening = listen(settings)
-    app = create_app(settings, SeparationSettings(**separation), patience=patience)
+    app = create_app(settings, read_settings(SeparationSettings, **separation), patience=patience)
     server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -71,7 +71,7 @@ def store(store_folder: Path) -> Path:
 def settings(queue_servers: Callable[[str], QueueServer], store_folder: Path) -> ServiceSettings:
     """Where the queue and the store of these tests are."""
     url = queue_servers("valkey").url
-    return ServiceSettings(redis_url=url, storage=f"file://{store_folder}", port=0)
+    return read_settings(ServiceSettings, redis_url=url, storage=f"file://{store_folder}", port=0)
 
 
 @pytest.fixture

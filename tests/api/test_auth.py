@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from octet.api.app import create_app
 from octet.api.auth import OPEN_PATHS, check_binding, hash_key
 from octet.errors import SettingError
-from octet.settings import SeparationSettings, ServiceSettings
+from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from tests.api.answers import problem
 from tests.api.songs import song
 
 if TYPE_CHECKING:
+    import httpx
+
     from tests.api.conftest import Start
 
 KEY = "a long and random key"
@@ -23,7 +24,7 @@ KEY = "a long and random key"
 
 def routes() -> list[tuple[str, str]]:
     """Method and address of every route, its parameters filled in."""
-    app = create_app(ServiceSettings(), SeparationSettings())
+    app = create_app(read_settings(ServiceSettings), read_settings(SeparationSettings))
     found = []
     for path, operations in app.openapi()["paths"].items():
         found += [(method.upper(), re.sub(r"\{.*?\}", "a" * 64, path)) for method in operations]
@@ -59,17 +60,20 @@ def test_a_key_opens(start: Start, headers: dict[str, str]) -> None:
     assert api.get("/openapi.json", headers={**headers, "Host": "example.org"}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.1.5", "example.org", ""],  # noqa: S104  # it must not be bound
+)
 def test_without_keys_nobody_else_is_served(host: str) -> None:
     with pytest.raises(SettingError, match="without API keys"):
-        check_binding(ServiceSettings(), host)
-    check_binding(ServiceSettings(open=True), host)
-    check_binding(ServiceSettings(api_keys=(hash_key(KEY),)), host)
+        check_binding(read_settings(ServiceSettings), host)
+    check_binding(read_settings(ServiceSettings, open=True), host)
+    check_binding(read_settings(ServiceSettings, api_keys=(hash_key(KEY),)), host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
 def test_without_keys_this_machine_is_served(host: str) -> None:
-    check_binding(ServiceSettings(), host)
+    check_binding(read_settings(ServiceSettings), host)
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", "10.0.0.1:5000", "[::2"])

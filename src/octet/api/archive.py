@@ -26,6 +26,9 @@ class _Pipe:
     def flush(self) -> None:
         """There is nothing to wait for."""
 
+    def close(self) -> None:
+        """Nor to close."""
+
     def take(self) -> bytes:
         taken = b"".join(self._parts)
         self._parts.clear()

@@ -18,6 +18,7 @@ SLOWEST = 1024.0
 
 _DRAIN_BYTES = 4 * 1024**2
 _DRAIN_SECONDS = 2.0
+_SILENCE = 0.3
 
 
 class Patience:
@@ -97,7 +98,8 @@ class _Exchange:
         try:
             async with asyncio.timeout(seconds):
                 while not (self._read_all or self._waits) and self._bytes - before < _DRAIN_BYTES:
-                    self._count(await self._receive())
+                    async with asyncio.timeout(_SILENCE):
+                        self._count(await self._receive())
         except TimeoutError:
             return
 

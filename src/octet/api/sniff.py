@@ -91,7 +91,7 @@ def _by_frames(head: bytes, whole: bool) -> str | None:
         ):
             follows = place + length
             if length and (
-                (whole and follows >= len(head))
+                (whole and follows == len(head))
                 or (head[follows : follows + 1] == b"\xff" and head[follows + 1] & 0xE0 == 0xE0)
             ):
                 return kind

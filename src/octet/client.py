@@ -1,0 +1,318 @@
+"""A client of the API: songs out, jobs and tracks back. Nothing is held whole in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from octet.errors import ServiceError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    Json = dict[str, Any]
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+
+_CHUNK = 256 * 1024
+_ENDED = ("done", "failed", "cancelled")
+_AGAIN = 1.0
+
+
+class Client:
+    """A client of one service. Close it, or use it as a context manager.
+
+        with octet.Client("http://127.0.0.1:5000") as client:
+            job = client.wait(client.submit("song.mp3")["id"])
+            client.download_all(job["id"], "stems/")
+
+    Args:
+        url: the service's address; the environment's OCTET_URL, else this machine's port 5000.
+        key: API key; the environment's OCTET_KEY if None.
+        timeout: seconds without a byte after which a request is given up.
+
+    Jobs are dictionaries as the API gives them (`JobView` in its OpenAPI document). Every
+    method raises ServiceError when the service answers with an error (`status` is its HTTP
+    status) or not at all (`status` is 0).
+    """
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, *, timeout: float = 60.0
+    ) -> None:
+        address = url or os.environ.get("OCTET_URL") or DEFAULT_URL
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingError(
+                f"{address!r} is not the address of a service", "For example http://127.0.0.1:5000"
+            )
+        secret = key or os.environ.get("OCTET_KEY")
+        self.url = address.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {secret}"} if secret else {},
+            timeout=httpx.Timeout(timeout),
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def submit(
+        self, song: str | Path, *, idempotency_key: str | None = None, **options: Any
+    ) -> Json:
+        """Submits a song.
+
+        Args:
+            song: a file, or an http(s) address from which the service shall fetch it.
+            idempotency_key: a name for this request, so that it can be repeated safely.
+            options: model, format, tracks, bits, bitrate, overlap, shifts, priority, webhook,
+                callback, name.
+
+        Returns:
+            The job.
+
+        Raises:
+            OSError: the file cannot be read.
+            ServiceError: the service does not take it.
+        """
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        given = {name: value for name, value in options.items() if value is not None}
+        if isinstance(song, str) and song.startswith(("http://", "https://")):
+            return self._json("POST", "/v1/jobs", json={"url": song, **given}, headers=headers)
+        path = Path(song)
+        query = {"name": path.name[:200], **{name: _text(value) for name, value in given.items()}}
+        with path.open("rb") as file:
+            return self._json(
+                "POST",
+                "/v1/jobs",
+                content=_pieces(file),
+                params=query,
+                headers={
+                    **headers,
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(os.fstat(file.fileno()).st_size),
+                },
+            )
+
+    def job(self, job_id: str) -> Json:
+        """A job as it is now."""
+        return self._json("GET", f"/v1/jobs/{_part(job_id)}")
+
+    def jobs(self, *, state: str | None = None, limit: int = 50) -> list[Json]:
+        """The latest jobs, the newest first."""
+        query = {"limit": limit, **({"state": state} if state else {})}
+        jobs: list[Json] = self._json("GET", "/v1/jobs", params=query)["jobs"]
+        return jobs
+
+    def cancel(self, job_id: str) -> Json:
+        """Asks for a job's end."""
+        return self._json("DELETE", f"/v1/jobs/{_part(job_id)}")
+
+    def events(self, job_id: str) -> Iterator[Json]:
+        """The job now and whenever it has changed, until it has ended.
+
+        A connection that breaks is taken up again.
+        """
+        while True:
+            try:
+                for job in self._events(job_id):
+                    yield job
+                    if job["state"] in _ENDED:
+                        return
+            except ServiceError as error:
+                if error.status != 0:
+                    raise
+            # The service has stopped, or the network has: it says so itself if it is still away.
+            time.sleep(_AGAIN)
+            self.job(job_id)
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Json], None] | None = None,
+    ) -> Json:
+        """Waits for a job's end.
+
+        Args:
+            job_id: the job's.
+            timeout: seconds; None waits for ever.
+            on_progress: called with the job whenever it has changed.
+
+        Returns:
+            The job, which is done.
+
+        Raises:
+            ServiceError: the job failed or was cancelled, or the time is over.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        for job in self.events(job_id):
+            if on_progress is not None:
+                on_progress(job)
+            if job["state"] == "done":
+                return job
+            if job["state"] in _ENDED:
+                error = job.get("error") or {}
+                raise ServiceError(
+                    f"the job was {job['state']}"
+                    if job["state"] == "cancelled"
+                    else f"the job failed: {error.get('message') or 'no reason is known'}",
+                    status=200,
+                )
+            if until is not None and time.monotonic() > until:
+                break
+        raise ServiceError(f"the job has not ended within {timeout:g} seconds")
+
+    def manifest(self, song_id: str) -> Json:
+        """What was published for a song (its hash, or a job's id)."""
+        return self._json("GET", f"/v1/songs/{_part(song_id)}")
+
+    def download(self, song_id: str, track: str, path: str | Path) -> Path:
+        """Fetches a track to a file, which appears whole or not at all."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name[:200]}.part")
+        try:
+            with (
+                self._stream("GET", f"/v1/songs/{_part(song_id)}/tracks/{_part(track)}") as answer,
+                partial.open("wb") as file,
+            ):
+                for chunk in answer.iter_bytes(_CHUNK):
+                    file.write(chunk)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def download_all(
+        self, song_id: str, folder: str | Path, tracks: Sequence[str] | None = None
+    ) -> Json:
+        """Fetches tracks and the manifest into a folder.
+
+        Args:
+            song_id: the song's hash, or a job's id.
+            folder: made if it is missing.
+            tracks: only these; all of the manifest if None.
+
+        Returns:
+            The manifest, whose tracks have the names of the files as `key`.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        manifest = self.manifest(song_id)
+        for name in tracks if tracks is not None else list(manifest["tracks"]):
+            entry = manifest["tracks"].get(name)
+            if entry is None or not name.isidentifier():
+                raise ServiceError(f"the song has no track {name!r}", status=404)
+            extension = str(entry["key"]).rpartition(".")[2]
+            file_name = f"{name}.{extension if extension.isalnum() else 'mp3'}"
+            self.download(song_id, name, target / file_name)
+            entry["key"] = file_name
+        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        (target / "manifest.json").write_text(f"{text}\n", encoding="utf-8")
+        return manifest
+
+    def queue(self) -> Json:
+        """What waits and what runs."""
+        return self._json("GET", "/v1/queue")
+
+    def dead(self, *, limit: int = 50) -> list[Json]:
+        """The latest dead letters."""
+        letters: list[Json] = self._json("GET", "/v1/dead", params={"limit": limit})["letters"]
+        return letters
+
+    def replay(self, letter_id: str) -> None:
+        """Puts a dead letter back on the queue."""
+        with self._stream("POST", f"/v1/dead/{_part(letter_id)}/replay"):
+            pass
+
+    def _events(self, job_id: str) -> Iterator[Json]:
+        # Comments keep the connection alive; a minute without one means that it is dead.
+        with self._stream("GET", f"/v1/jobs/{_part(job_id)}/events") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
+
+    def _json(self, method: str, path: str, **more: Any) -> Json:
+        with self._stream(method, path, **more) as answer:
+            answer.read()
+            try:
+                value = answer.json()
+            except ValueError:
+                value = None
+        if not isinstance(value, dict):
+            raise ServiceError(
+                f"{self.url} does not answer as Octet does", "Check the address (OCTET_URL)"
+            )
+        return value
+
+    @contextmanager
+    def _stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
+        """An answer that is no error; a redirect to the store is followed without the key."""
+        try:
+            with self._http.stream(method, path, **more) as answer:
+                if answer.status_code == 307 and "location" in answer.headers:
+                    with httpx.stream(
+                        method, answer.headers["location"], timeout=self._http.timeout
+                    ) as other:
+                        _check(other)
+                        yield other
+                    return
+                _check(answer)
+                yield answer
+        except httpx.HTTPError as error:
+            raise ServiceError(
+                f"{self.url} does not answer ({type(error).__name__})",
+                "Start it with `octet up`, or set OCTET_URL",
+            ) from None
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    answer.read()
+    try:
+        problem = answer.json()
+        detail, hint = str(problem["detail"]), str(problem.get("hint") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        detail, hint = f"the service answered {answer.status_code}", ""
+    if answer.status_code == 401 and not hint:
+        hint = "Set OCTET_KEY"
+    raise ServiceError(detail, hint, status=answer.status_code)
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    while piece := file.read(_CHUNK):
+        yield piece
+
+
+def _part(name: str) -> str:
+    """A part of an address."""
+    return quote(name, safe="")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -1,0 +1,99 @@
+"""The process: what it imports, where it listens, how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from octet.api.server import address_of, listen
+from octet.errors import SettingError
+from octet.settings import ServiceSettings, read_settings
+from tests.api.songs import song
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = ("torch", "openvino", "onnx", "numpy", "av", "soxr", "scipy", "demucs", "lameenc")
+
+
+def test_nothing_that_computes_is_imported() -> None:
+    code = (
+        "import sys, octet.api.server, octet.cli.api, octet.client\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingError, match=f"127.0.0.1:{port}"):
+            listen(read_settings(ServiceSettings, port=port))
+
+
+def test_the_network_is_not_listened_on_without_keys() -> None:
+    with pytest.raises(SettingError, match="without API keys"):
+        listen(read_settings(ServiceSettings, host="0.0.0.0", port=0))  # noqa: S104  # that is the point
+
+
+def test_addresses_of_both_kinds() -> None:
+    with listen(read_settings(ServiceSettings, host="127.0.0.1", port=0)) as four:
+        assert address_of(four).startswith("http://127.0.0.1:")
+    with listen(read_settings(ServiceSettings, host="::1", port=0)) as six:
+        assert address_of(six).startswith("http://[::1]:")
+
+
+def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:
+    # given `octet api`, as a process
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "OCTET_REDIS_URL": valkey_url,
+        "OCTET_STORAGE": f"file://{tmp_path}/store",
+        "OCTET_PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from octet.cli.api import api; api()"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # when it is asked to end after some work
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 60
+        while not _healthy(url):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert httpx.post(f"{url}/v1/jobs", content=song(1)).status_code == 202
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    # then it does so in order, and has said what it did in the contract's lines
+    assert process.returncode == 0
+    host = socket.gethostname()
+    assert f"{host}.rest.info:listening on {url}" in said
+    assert f"{host}.rest.info:stopped" in said
+    assert "Traceback" not in said
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
