@@ -1,5 +1,5 @@
 # Every target sets up what it needs in .venv, again and again without harm.
-#   make demo    separate the demo song                 (needs no PyTorch)
+#   make demo    the demo song through the whole service (needs no PyTorch)
 #   make check   format, lint, types
 #   make test    all tests
 #   make bench   side by side with demucs' own program
@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := src tests training benchmarks
+CODE := src tests training benchmarks examples
 
 .PHONY: demo check test bench model format clean
 .DELETE_ON_ERROR:
@@ -31,7 +31,7 @@ $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/octet.stamp
 
 demo: $(VENV)/octet.stamp
-	$(BIN)/octet separate examples/demo.flac --output demo-out
+	$(BIN)/python examples/demo.py demo-out
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check $(CODE)

@@ -14,12 +14,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from octet.separation.loading import LoadedModel, load
+from octet.separation.loading import load
 from octet.tracks import close_the_sum
 from training.music import read_stems, song_names
 from training.settings import RATE
@@ -38,6 +38,17 @@ SOUNDS = 10 ** (-50 / 20)
 
 Scores = dict[str, dict[str, float]]
 """For `song`, `frames`, `mix_song` and `mix_frames`: stem -> dB."""
+
+
+class Separating(Protocol):
+    """What is evaluated: `octet.separation.loading.LoadedModel`."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the stems, in the order of the blocks."""
+
+    def stems(self, song: MixInMemory) -> Iterator[Audio]:
+        """Blocks of shape (S, 2, n)."""
 
 
 class MixInMemory:
@@ -103,11 +114,11 @@ def ratio(signal: Any, error: Any) -> Any:
     return 10 * np.log10(signal / np.maximum(error, 1e-10 * np.asarray(signal)))
 
 
-def evaluate_song(model: LoadedModel, stems: Mapping[str, Audio]) -> Scores:
+def evaluate_song(model: Separating, stems: Mapping[str, Audio]) -> Scores:
     """Separates the sum of a song's stems and compares.
 
     Args:
-        model: as `octet.separation.loading.load` gives it; its rate must be 44.1 kHz.
+        model: a model of 44.1 kHz, as `octet.separation.loading.load` gives it.
         stems: the true stems, float32 of shape (2, samples) each.
 
     Returns:

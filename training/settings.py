@@ -92,14 +92,14 @@ class Training:
     seed: int = 20240229
     batch: int = 4
     frames: int = 128
-    steps: int = 2300
+    steps: int = 2080
     warmup: int = 100
     decay: float = 0.35
     rate: float = 2e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.998
-    ratio_weight: float = 0.15
+    ratio_weight: float = 0.3
     threads: int = 1
     checkpoint_every: int = 100
     validate_every: int = 200
@@ -110,7 +110,7 @@ class Rendering:
     """The songs that this project composes and renders."""
 
     seed: int = 7
-    songs: int = 600
+    songs: int = 88
     bars: tuple[int, int] = (8, 17)
     spoken: int = 60
     recorded: int = 40

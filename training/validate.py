@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +15,14 @@ from training.spectra import spectra_of
 
 if TYPE_CHECKING:
     from training.audiofile import Audio
-    from training.network import Pocket
     from training.settings import Spectrum
+
+
+class Estimator(Protocol):
+    """What is validated: `training.network.Pocket`."""
+
+    def factors(self, power: torch.Tensor) -> torch.Tensor:
+        """(b, 2, bins, t) to (b, 4, 2, bins, t); see `Pocket.factors`."""
 
 
 def excerpts(stems: dict[str, Audio], spectrum: Spectrum, frames: int, most: int) -> list[Batch]:
@@ -38,7 +44,7 @@ def excerpts(stems: dict[str, Audio], spectrum: Spectrum, frames: int, most: int
 
 
 @torch.no_grad()
-def ratios(network: Pocket, batches: list[Batch]) -> dict[str, float]:
+def ratios(network: Estimator, batches: list[Batch]) -> dict[str, float]:
     """The SDR of every stem over all excerpts together, in dB, in the spectrogram.
 
     A stem that is silent throughout is left out.

@@ -8,7 +8,7 @@ import sys
 import octet
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "octet", *arguments],
         env={**os.environ, **environment},

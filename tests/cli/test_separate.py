@@ -32,7 +32,9 @@ def make_song(path: Path, seconds: float = 1.0, seed: int = 5) -> Path:
     return path
 
 
-def octet(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+def octet(
+    *arguments: str | Path, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "octet", *map(str, arguments)],
         cwd=cwd,

@@ -11,7 +11,7 @@ from training.audiofile import read_audio
 from training.demo_song import BAR, MELODY, SECONDS, STEP, drums, melody, third_below
 from training.settings import RATE
 
-DEMO = Path(__file__).parents[2] / "examples/demo.ogg"
+DEMO = Path(__file__).parents[2] / "examples/demo.opus"
 
 
 def test_the_demo_is_small_whole_and_says_whose_it_is():

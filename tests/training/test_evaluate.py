@@ -58,7 +58,9 @@ def test_medians_are_over_the_seconds_that_sound():
     sums.add(0, reference, estimate, reference)
 
     expected = np.median([20, 20 * np.log10(2)])
-    assert sums.scores()["frames"] == pytest.approx(expected, abs=0.01)
+    scores = sums.scores()
+    assert scores is not None
+    assert scores["frames"] == pytest.approx(expected, abs=0.01)
 
 
 def test_the_mix_in_memory_is_read_like_a_recording():

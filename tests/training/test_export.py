@@ -51,6 +51,7 @@ def test_the_exported_network_is_the_trained_one(exported, network):
     running.wait()
     stems = running.stems()
 
+    assert runtime.spec.stft is not None
     stft = Stft(runtime.spec.stft)
     with torch.no_grad():
         spectra = network(torch.from_numpy(stft.forward(mix))).numpy()

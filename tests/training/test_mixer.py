@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training.audiofile import single
 from training.mixer import Mixer, example_length
 from training.pool import Pool, save_clip
 from training.settings import RATE, STEMS, Mixing
@@ -17,12 +18,12 @@ CLEAN = replace(Mixing(), clip=0.0, codec=0.0)
 def pool(tmp_path_factory):
     """One song of four stems, and a loose clip of voice; every stem a tone of its own."""
     folder = tmp_path_factory.mktemp("pool")
-    time = np.arange(2 * RATE) / RATE
+    time = np.arange(2 * RATE, dtype=np.float32) / np.float32(RATE)
     for number, stem in enumerate(STEMS, 1):
-        tone = 0.3 * np.sin(2 * np.pi * 200 * number * time)
-        save_clip(folder, "music", "one", stem, "whole", np.stack([tone, 0.5 * tone]))
-        save_clip(folder, "music", "one", stem, "part", np.stack([0.5 * tone, tone]))
-    save_clip(folder, "samples", "shouts", "vocals", "phrases", np.stack([tone, tone])[:, :9000])
+        tone = single(0.3 * np.sin(2 * np.pi * 200 * number * time))
+        save_clip(folder, "music", "one", stem, "whole", single([tone, 0.5 * tone]))
+        save_clip(folder, "music", "one", stem, "part", single([0.5 * tone, tone]))
+    save_clip(folder, "samples", "shouts", "vocals", "phrases", single([tone, tone])[:, :9000])
     return Pool.listed(folder)
 
 

@@ -16,7 +16,9 @@ def test_the_sawtooth_hardly_aliases():
     hertz = 3001.0
     step = hertz / RATE
 
-    spectrum = np.abs(np.fft.rfft(saw(np.arange(RATE) * step, step) * np.hanning(RATE)))
+    spectrum = np.abs(
+        np.fft.rfft(saw(np.arange(RATE, dtype=np.float64) * step, step) * np.hanning(RATE))
+    )
 
     wanted = np.zeros(len(spectrum), bool)
     for harmonic in range(1, 8):

@@ -39,22 +39,25 @@ def recipe():
     )  # fmt: skip
 
 
+class StopError(Exception):
+    """The run is cut off."""
+
+
+class Breaking(Run):
+    """A run that is cut off after its third step, one step past its checkpoint."""
+
+    def log(self, **values):
+        super().log(**values)
+        if self.step == 3:
+            raise StopError
+
+
 def test_a_resumed_run_goes_on_bit_for_bit(recipe, pool, tmp_path):
     through = Run(recipe, tmp_path / "through")
     through.train(pool, {}, workers=0)
 
-    class StopError(Exception):
-        pass
-
-    broken = Run(recipe, tmp_path / "broken")
-
-    def stop_at_three(**values):
-        if broken.step == 3:
-            raise StopError
-
-    broken.log = stop_at_three
     with pytest.raises(StopError):
-        broken.train(pool, {}, workers=0)
+        Breaking(recipe, tmp_path / "broken").train(pool, {}, workers=0)
     resumed = Run(recipe, tmp_path / "broken")
     assert resumed.step == 2
     resumed.train(pool, {}, workers=0)

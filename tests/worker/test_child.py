@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -52,8 +53,9 @@ def order(tmp_path: Path) -> Callable[..., Order]:
         if data is not None:
             path.write_bytes(data)
         settings = read_settings(SeparationSettings, model=model, scratch=tmp_path)
-        folder = tmp_path / f"tracks-{model}-{time.monotonic_ns()}"
-        return Order(str(path), str(folder), "my song", (), settings.model_dump(mode="json"))
+        folder = str(tmp_path / f"tracks-{time.monotonic_ns()}")
+        dumped = settings.model_dump(mode="json")
+        return Order(str(path), folder, f"{folder}-early", "my song", (), dumped)
 
     return make
 
@@ -72,6 +74,20 @@ async def test_it_separates_song_after_song_in_one_process(order: Callable[..., 
     assert first.manifest["tracks"].keys() == second.manifest["tracks"].keys()
     assert shares
     assert all(0 <= share <= 1 for share in shares)
+
+
+async def test_whole_tracks_are_told_before_the_end(order: Callable[..., Order]) -> None:
+    whole: dict[str, bytes] = {}
+
+    async with child() as one:
+        asked = order("odd-shares")
+        done = await one.separate(
+            asked, ignore, lambda one: whole.__setitem__(one.track, one.path.read_bytes())
+        )
+
+    assert whole.keys() == done.manifest["tracks"].keys()
+    for track, data in whole.items():
+        assert hashlib.sha256(data).hexdigest() == done.manifest["tracks"][track]["sha256"]
 
 
 async def test_errors_keep_their_kind(order: Callable[..., Order]) -> None:

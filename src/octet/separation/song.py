@@ -196,6 +196,7 @@ class Separator:
         *,
         name: str | None = None,
         on_progress: Callable[[float], None] | None = None,
+        on_track: Callable[[str, Path], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> manifest.Manifest:
         """Separates one song into `folder`, which holds all tracks afterwards, or none.
@@ -205,6 +206,8 @@ class Separator:
             folder: gets one file a track and `manifest.json`; made if it is not there.
             name: of the song in the manifest; the file's unless given.
             on_progress: called with the share done, 0 to 1, now and then.
+            on_track: called with the name and the file of each track that is whole, while
+                others are still encoded; the file moves to `folder` at the end.
             cancelled: asked now and then; the work stops once it says True.
 
         Returns:
@@ -228,7 +231,7 @@ class Separator:
             )
             self._fill(tracks, watch)
             watch.lap("separate")
-            written = tracks.finish()
+            written = tracks.finish(on_track)
             watch.lap("encode")
             receipt = make_receipt(
                 name or path.name, tracks, written, self.source, self.settings, watch.timings()

@@ -20,7 +20,7 @@ from octet.separation.writer import TrackWriter, WrittenTrack
 from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -108,17 +108,33 @@ class TrackSet:
         for track, writer in self._writers.items():
             writer.write(blocks[track])
 
-    def finish(self) -> dict[str, WrittenTrack]:
+    def finish(
+        self, on_track: Callable[[str, Path], None] | None = None
+    ) -> dict[str, WrittenTrack]:
         """Ends all files and waits for them.
+
+        Args:
+            on_track: called with the name and the file of each track that is whole, while
+                others are still encoded. `publish` moves the file.
 
         Raises:
             OutputError: a file could not be written.
         """
         for writer in self._writers.values():
             writer.finish()
-        done = {track: writer.result() for track, writer in self._writers.items()}
-        done.update((track, self._twin(track, done[as_in])) for track, as_in in self._twins.items())
-        done.update((track, self._copy(track)) for track in self._copied)
+        done: dict[str, WrittenTrack] = {}
+
+        def whole(track: str, written: WrittenTrack) -> None:
+            done[track] = written
+            if on_track:
+                on_track(track, written.file.path)
+
+        for track in self._copied:
+            whole(track, self._copy(track))
+        for track, writer in self._writers.items():
+            whole(track, writer.result())
+        for track, as_in in self._twins.items():
+            whole(track, self._twin(track, done[as_in]))
         return {track: done[track] for track in self.tracks}
 
     @property

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from octet.worker.metrics import Metrics
     from octet.worker.plan import Plan
     from octet.worker.protocol import Done
+    from octet.worker.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class Assignment:
         self._publisher = Publisher(equipment.buckets.output, claim.token, lease)
         self._tracks = equipment.folder / f"tracks-{claim.token}"
         self._song = equipment.folder / "song"
+        self._early = equipment.folder / f"early-{claim.token}"
+        self._uploads: Uploads | None = None
         self._timings: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -107,7 +110,7 @@ class Assignment:
             await asyncio.sleep(_SONG_MAY_STILL_COME)
             await self._retry_or_bury(error)
         finally:
-            shutil.rmtree(self._tracks, ignore_errors=True)
+            await self._tidy()
 
     async def _work(self) -> None:
         plan = make_plan(self._job, self._kit.defaults, self._kit.service.fallback)
@@ -186,15 +189,22 @@ class Assignment:
     async def _separate(self, song: Fetched, plan: Plan, model: str) -> Done:
         kit = self._kit
         check_model(model, kit.defaults, kit.service.fallback)
+        await self._tidy()
+        uploads = self._uploads = self._publisher.begin(plan.keys)
         settings = plan.with_model(model).model_copy(update={"scratch": kit.folder})
         order = Order(
             song=str(song.path),
             folder=str(self._tracks),
+            early=str(self._early),
             name=self._job.name or song.head.key.rpartition("/")[2],
             tracks=self._job.recipe.tracks,
             settings=settings.model_dump(mode="json"),
         )
-        done = await kit.child.separate(order, self._lease.progress)
+        done = await kit.child.separate(
+            order,
+            self._lease.progress,
+            lambda whole: uploads.add(whole.track, whole.path, whole.content_type),
+        )
         failpoints.reached("separation")
         return done
 
@@ -202,9 +212,12 @@ class Assignment:
         publisher = self._publisher
         if not plan.keys.recipe:
             await publisher.make_way(plan.keys, result.asked)
-        published = await publisher.publish(plan.keys, result, self._tracks, self._timings)
+        assert self._uploads is not None  # noqa: S101  # there is a result of its separation
+        rest = (result, self._tracks, self._timings)
+        published = await publisher.publish(plan.keys, self._uploads, *rest)
         if plan.plain is not None:
-            await publisher.publish(plan.plain, result, self._tracks, self._timings)
+            self._uploads = publisher.begin(plan.plain)
+            await publisher.publish(plan.plain, self._uploads, *rest)
         self._kit.metrics.took(
             {**result.done.manifest["timings"], **self._timings},
             str(result.done.manifest["model"]["name"]),
@@ -215,6 +228,13 @@ class Assignment:
                 await self._finish(standing.outcome, standing.reason)
                 return
         await self._finish(result.outcome, result.why.message if result.why else "", result.why)
+
+    async def _tidy(self) -> None:
+        """Removes what was made and not published."""
+        if self._uploads is not None:
+            await self._uploads.abandon()
+        for folder in (self._tracks, self._early):
+            shutil.rmtree(folder, ignore_errors=True)
 
     async def _finish(self, outcome: Outcome, reason: str, why: JobError | None = None) -> None:
         if why is None and outcome == "fallback":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from octet.errors import ComputationError
 from octet.processes import die_with_parent
-from octet.worker.protocol import LONGEST_LINE, Done, error_of, to_line
+from octet.worker.protocol import LONGEST_LINE, Done, WholeTrack, error_of, to_line
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -68,8 +68,18 @@ class Child:
         await self._started()
         self._send({"do": "load", "settings": settings})
 
-    async def separate(self, order: Order, on_progress: Callable[[float], None]) -> Done:
+    async def separate(
+        self,
+        order: Order,
+        on_progress: Callable[[float], None],
+        on_track: Callable[[WholeTrack], None] | None = None,
+    ) -> Done:
         """Separates a song; the tracks lie in `order.folder` afterwards.
+
+        Args:
+            order: what to do.
+            on_progress: called with the share done, 0 to 1.
+            on_track: called with each track that is whole, while others are not.
 
         When this is cancelled the separation is stopped first, by force if need be.
 
@@ -81,7 +91,7 @@ class Child:
         self._send(order.to_message())
         watch = asyncio.create_task(self._watch_memory())
         try:
-            return await self._result(on_progress)
+            return await self._result(on_progress, on_track)
         except asyncio.CancelledError:
             await self._cancel()
             raise
@@ -117,14 +127,22 @@ class Child:
         if self._writer is not None:
             self._writer.write(to_line(message))
 
-    async def _result(self, on_progress: Callable[[float], None]) -> Done:
+    async def _result(
+        self,
+        on_progress: Callable[[float], None],
+        on_track: Callable[[WholeTrack], None] | None,
+    ) -> Done:
         while True:
             message = await self._message()
             if message["event"] == "done":
                 return Done(message["manifest"], message["content_type"])
             if message["event"] == "failed":
                 raise error_of(message)
-            on_progress(float(message["share"]))
+            if message["event"] == "progress":
+                on_progress(float(message["share"]))
+            elif on_track is not None:
+                path = Path(message["path"])
+                on_track(WholeTrack(message["track"], path, message["content_type"]))
 
     async def _message(self) -> dict[str, Any]:
         """The next message.
@@ -151,7 +169,7 @@ class Child:
         self._send({"do": "cancel"})
         try:
             async with asyncio.timeout(_STOPS_WITHIN):
-                while (await self._message())["event"] == "progress":
+                while (await self._message())["event"] not in ("done", "failed"):
                     pass
         except TimeoutError:
             self.kill("cancelled")

@@ -121,12 +121,28 @@ class Desk:
                 order.folder,
                 name=order.name,
                 on_progress=self._progress(),
+                on_track=self._whole(order, separator.encoding.format.mime),
                 cancelled=self._channel.cancelled,
             )
         except Exception as error:  # every failure is told, by its kind
             return failure(error)
         mime = separator.encoding.format.mime
         return {"event": "done", "manifest": asdict(done), "content_type": mime}
+
+    def _whole(self, order: Order, mime: str) -> Callable[[str, Path], None]:
+        """Tells of tracks as they are whole, under names that last."""
+        folder = Path(order.early)
+        folder.mkdir()
+
+        def tell(track: str, path: Path) -> None:
+            # The file itself moves when the last track is whole.
+            link = folder / path.name
+            link.hardlink_to(path)
+            self._channel.send(
+                {"event": "track", "track": track, "path": str(link), "content_type": mime}
+            )
+
+        return tell
 
     def _source(self, settings: SeparationSettings) -> Source:
         if settings.model == ORIGINAL:

@@ -2,12 +2,14 @@
 
 To the child:
     {"do": "load", "settings": {...}}                      a model to have ready
-    {"do": "separate", "song", "folder", "name", "tracks", "settings"}
+    {"do": "separate", "song", "folder", "early", "name", "tracks", "settings"}
     {"do": "cancel"}                                       the separation under way
     the end of the stream                                  die
 
 From the child, while it separates:
     {"event": "progress", "share": 0.25}                   at least whenever something moved
+    {"event": "track", "track": "vocals", "path", "content_type": "audio/mpeg"}
+                                                           whole, while others are not
     {"event": "done", "manifest": {...}, "content_type": "audio/mpeg"}
     {"event": "failed", "code", "message", "hint"}         code as in octet.errors
 
@@ -25,6 +27,16 @@ from octet.errors import ComputationError, OctetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class WholeTrack:
+    """A track that is whole before the others: its name, its file and its MIME type."""
+
+    track: str
+    path: Path
+    content_type: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Order:
     Attributes:
         song: path of the file.
         folder: where the tracks shall lie; it must not be there yet.
+        early: a folder for the tracks that are whole before the others; not there yet either.
         name: of the song, for people.
         tracks: names of the tracks; empty for all.
         settings: a SeparationSettings, as `model_dump(mode="json")` gives it.
@@ -53,6 +66,7 @@ class Order:
 
     song: str
     folder: str
+    early: str
     name: str
     tracks: tuple[str, ...]
     settings: dict[str, Any]
@@ -67,6 +81,7 @@ class Order:
         return cls(
             song=message["song"],
             folder=message["folder"],
+            early=message["early"],
             name=message["name"],
             tracks=tuple(message["tracks"]),
             settings=message["settings"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from octet.storage.publication import Publication, Published, read_manifest, wit
 from octet.worker import failpoints
 from octet.worker.outages import outlast
 from octet.worker.receipt import read_standing
+from octet.worker.uploads import Uploads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from octet.storage.resultkeys import ResultKeys
     from octet.worker.lease import Lease
     from octet.worker.receipt import Result, Standing
-
-_UPLOADS_AT_ONCE = 4
-_TIDIES_WITHIN = 1.0
 
 
 class Publisher:
@@ -46,33 +42,38 @@ class Publisher:
         manifest = await outlast(lambda: read_manifest(self._bucket, keys), refusals=True)
         return read_standing(manifest)
 
+    def begin(self, keys: ResultKeys) -> Uploads:
+        """What tracks can be uploaded with as they come; see `publish`."""
+        return Uploads(Publication(self._bucket, keys, self._token, self._lease.fence))
+
     async def publish(
-        self, keys: ResultKeys, result: Result, folder: Path, timings: dict[str, float]
+        self,
+        keys: ResultKeys,
+        uploads: Uploads,
+        result: Result,
+        folder: Path,
+        timings: dict[str, float],
     ) -> Published:
-        """Uploads the tracks, then publishes them with the manifest.
+        """Uploads what is not there yet, then publishes all of it with the manifest.
 
         Args:
             keys: under which names.
+            uploads: begun for the same names. The caller abandons it after an error.
             result: the separation.
             folder: where its files lie.
-            timings: for the manifest; gets `upload`.
+            timings: for the manifest; gets `upload`, the time that it took beside the rest.
 
         Raises:
             LeaseLostError: the job is another's; nothing was published by this call.
             CancelledError: the job was cancelled; the same.
         """
-        publication = Publication(self._bucket, keys, self._token, self._lease.fence)
-        try:
-            began = time.monotonic()
-            await self._upload(publication, result, folder)
-            timings["upload"] = round(time.monotonic() - began, 3)
-            manifest = result.to_bytes(keys, timings)
-            published = await outlast(lambda: publication.commit(manifest), refusals=True)
-        except BaseException:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TIDIES_WITHIN):
-                    await publication.abandon()
-            raise
+        began = time.monotonic()
+        for track in result.tracks:
+            uploads.add(track, folder / result.file_name(track), result.done.content_type)
+        await uploads.all_there()
+        timings["upload"] = round(time.monotonic() - began, 3)
+        manifest = result.to_bytes(keys, timings)
+        published = await outlast(lambda: uploads.publication.commit(manifest), refusals=True)
         failpoints.reached("manifest")
         return published
 
@@ -90,23 +91,3 @@ class Publisher:
                 await withdraw(self._bucket, keys)
 
         await outlast(step, refusals=True)
-
-    async def _upload(self, publication: Publication, result: Result, folder: Path) -> None:
-        gate = asyncio.Semaphore(_UPLOADS_AT_ONCE)
-
-        async def upload(track: str) -> None:
-            path = folder / result.file_name(track)
-            mime = result.done.content_type
-            async with gate:
-                failpoints.reached("upload")
-                await outlast(
-                    lambda: publication.add(track, path, content_type=mime),
-                    refusals=True,
-                )
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for track in result.tracks:
-                    group.create_task(upload(track))
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None

@@ -1,0 +1,228 @@
+"""The models that Octet knows by name: what they are, whose, and where they come from.
+
+The SHA-256 of the files of htdemucs, htdemucs_ft and htdemucs_6s are those of the hub's
+files, as many independent projects have recorded them. For hdemucs_mmi, mdx_extra and
+mdx_extra_q no full hash is known to this project: their files are checked against the hash
+that the hub announces, which is recorded at the first download and held to from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from octet.errors import ModelPolicyError, UnknownModelError
+
+DEFAULT = "pocket"
+
+_SCIENTIFIC = "Demucs weights, for scientific purposes"
+_FOUR = ("drums", "bass", "other", "vocals")
+_EACH_ITS_OWN = (
+    (1.0, 0.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0),
+    (0.0, 0.0, 1.0, 0.0),
+    (0.0, 0.0, 0.0, 1.0),
+)
+
+COMMERCIAL_LICENCES = frozenset(
+    {"CC0-1.0", "MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD"}
+    | {"Unlicense", "CC-BY-4.0", "CC-BY-SA-4.0"}
+)
+"""SPDX identifiers of licences that allow commercial use of a folder's model."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file of weights.
+
+    Attributes:
+        signature: Demucs' name of it, `SIGNATURE.safetensors` on the hub.
+        sha256: of that file, in hex; empty when it is not known beforehand.
+        pickle: name of the same weights as a pickle on Demucs' older server; the part
+            behind the hyphen begins the SHA-256 of that file.
+    """
+
+    signature: str
+    sha256: str
+    pickle: str
+
+    @property
+    def file_name(self) -> str:
+        """The file's name on the hub and in the cache."""
+        return f"{self.signature}.safetensors"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that is known by name.
+
+    Attributes:
+        name: as in `--model`.
+        description: one line for people.
+        licence: SPDX identifier, or a sentence.
+        commercial: whether the licence allows commercial use.
+        source: where the weights come from.
+        sources: names of the stems.
+        repository: on the Hugging Face hub; empty for the bundled model.
+        checkpoints: the members of the bag.
+        weights: of each member for each source; empty means equal.
+        segment: in seconds, in place of the networks' own; None keeps theirs.
+    """
+
+    name: str
+    description: str
+    licence: str
+    commercial: bool
+    source: str
+    sources: tuple[str, ...] = _FOUR
+    repository: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    weights: tuple[tuple[float, ...], ...] = ()
+    segment: float | None = None
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the weights are part of the package."""
+        return not self.repository
+
+    def url(self, checkpoint: Checkpoint, hub: str) -> str:
+        """The address of a checkpoint on the hub."""
+        return f"{hub.rstrip('/')}/{self.repository}/resolve/main/{checkpoint.file_name}"
+
+
+def _demucs(
+    name: str,
+    description: str,
+    repository: str,
+    *checkpoints: tuple[str, str, str],
+    sources: tuple[str, ...] = _FOUR,
+    weights: tuple[tuple[float, ...], ...] = (),
+    segment: float | None = None,
+) -> Entry:
+    return Entry(
+        name=name,
+        description=description,
+        licence=_SCIENTIFIC,
+        commercial=False,
+        source=f"https://huggingface.co/adefossez/{repository}",
+        sources=sources,
+        repository=f"adefossez/{repository}",
+        checkpoints=tuple(Checkpoint(*values) for values in checkpoints),
+        weights=weights,
+        segment=segment,
+    )
+
+
+REGISTRY: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="pocket",
+            description="Small and fast, part of Octet, free for any use.",
+            licence="CC0-1.0",
+            commercial=True,
+            source="Trained by this project on CC0 and synthesised music.",
+        ),
+        _demucs(
+            "htdemucs",
+            "Hybrid Transformer Demucs (v4).",
+            "HTDemucs",
+            (
+                "955717e8",
+                "d9fa14133cfcc034a6758923bb3a8ca9f8dfd0b582134643bbf83f72c17576dd",
+                "hybrid_transformer/955717e8-8726e21a.th",
+            ),
+        ),
+        _demucs(
+            "htdemucs_ft",
+            "The same, tuned for each source: four networks, four times slower.",
+            "HTDemucs-ft",
+            (
+                "f7e0c4bc",
+                "2c85ab3c62dd6edd8e0b965e38b16fd1cdde357cc25de6b6bc9ce7c83f60925f",
+                "hybrid_transformer/f7e0c4bc-ba3fe64a.th",
+            ),
+            (
+                "d12395a8",
+                "5b01a97567ae9a3178a6236fb520251045c03eb8834bc8c24a4eec11d6c8fb56",
+                "hybrid_transformer/d12395a8-e57c48e6.th",
+            ),
+            (
+                "92cfc3b6",
+                "a241863551f30d01c42bd7b97da40839922ead3acb0f1fcab25682f55b4eeb59",
+                "hybrid_transformer/92cfc3b6-ef3bcb9c.th",
+            ),
+            (
+                "04573f0d",
+                "68854b0d7c2b3274723b5761f6fd9f5aec5f1bcd3f0de7c1669546fdb7871b7c",
+                "hybrid_transformer/04573f0d-f3cf25b2.th",
+            ),
+            weights=_EACH_ITS_OWN,
+        ),
+        _demucs(
+            "htdemucs_6s",
+            "Hybrid Transformer Demucs with guitar and piano as further sources.",
+            "HTDemucs-6s",
+            (
+                "5c90dfd2",
+                "d2a1745f0744721f6b8ca5bf469b67c651ea5ed1b52998cab033b2158609d411",
+                "hybrid_transformer/5c90dfd2-34c22ccb.th",
+            ),
+            sources=(*_FOUR, "guitar", "piano"),
+        ),
+        _demucs(
+            "hdemucs_mmi",
+            "Hybrid Demucs (v3), trained again on more music.",
+            "Demucs-hdemucs_mmi",
+            ("75fc33f5", "", "hybrid_transformer/75fc33f5-1941ce65.th"),
+            segment=44,
+        ),
+        _demucs(
+            "mdx_extra",
+            "Hybrid Demucs of the MDX challenge of 2021, track B: four networks.",
+            "Demucs-mdx_extra",
+            ("e51eebcc", "", "mdx_final/e51eebcc-c1b80bdd.th"),
+            ("a1d90b5c", "", "mdx_final/a1d90b5c-ae9d2452.th"),
+            ("5d2d6c55", "", "mdx_final/5d2d6c55-db83574e.th"),
+            ("cfa93e08", "", "mdx_final/cfa93e08-61801ae1.th"),
+            segment=44,
+        ),
+        _demucs(
+            "mdx_extra_q",
+            "The same, quantised: smaller files, slightly worse.",
+            "Demucs-mdx_extra_q",
+            ("83fc094f", "", "mdx_final/83fc094f-4a16d450.th"),
+            ("464b36d7", "", "mdx_final/464b36d7-e5a9386e.th"),
+            ("14fc6a69", "", "mdx_final/14fc6a69-a89dd0ee.th"),
+            ("7fd6ef75", "", "mdx_final/7fd6ef75-a905dd85.th"),
+            segment=44,
+        ),
+    )
+}
+
+
+def find(name: str) -> Entry:
+    """The entry of a name.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        raise UnknownModelError(
+            f"there is no model {name!r}, and no such folder or file",
+            f"Known models: {', '.join(REGISTRY)}.",
+        ) from None
+
+
+def check_policy(policy: str, name: str, licence: str, commercial: bool) -> None:
+    """Holds a model against OCTET_MODEL_POLICY.
+
+    Raises:
+        ModelPolicyError: `policy` is `commercial` and the licence does not allow that.
+    """
+    if policy == "commercial" and not commercial:
+        raise ModelPolicyError(
+            f"the licence of {name} ({licence or 'not stated'}) does not allow commercial use",
+            f"Use {DEFAULT}, or set OCTET_MODEL_POLICY=any where its licence is kept.",
+        )
