@@ -18,7 +18,7 @@ def test_the_demo_is_small_whole_and_says_whose_it_is():
     info = probe(DEMO)
 
     assert DEMO.stat().st_size < 1.5e6
-    assert info.rate == RATE
+    assert info.rate == 48_000  # all that Opus knows
     assert info.duration == pytest.approx(SECONDS, abs=0.05)
     assert info.tags["artist"] == "Octet"
     assert "CC0" in info.tags["comment"]

@@ -9,7 +9,20 @@ from types import FrameType  # noqa: TC003  # read by nobody at run time, but ch
 import typer
 
 from octet import __version__
-from octet.cli import api, doctor, models, separate, up, worker
+from octet.cli import (
+    api,
+    cancel,
+    dead,
+    doctor,
+    logs,
+    models,
+    queue,
+    separate,
+    status,
+    submit,
+    up,
+    worker,
+)
 from octet.cli.console import fail
 from octet.errors import OctetError
 
@@ -24,8 +37,14 @@ app.command("separate")(separate.separate)
 app.command("up")(up.up)
 app.command("api")(api.api)
 app.command("worker")(worker.worker)
+app.command("logs")(logs.logs)
+app.command("submit")(submit.submit)
+app.command("status")(status.status)
+app.command("queue")(queue.queue)
+app.command("cancel")(cancel.cancel)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(dead.app, name="dead")
 
 
 def _version(asked: bool) -> None:

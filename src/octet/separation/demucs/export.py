@@ -90,10 +90,11 @@ def export(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         # The training length, which the network works out again from this attribute.
         known.segment = Fraction(spec.segment, spec.samplerate)
     try:
-        with torch.no_grad(), _quiet(), _plain_attention(), contextlib.ExitStack() as stack:
+        with torch.no_grad(), contextlib.ExitStack() as stack:
+            for context in (_quiet(), _plain_attention(), sums.exact_norms()):
+                stack.enter_context(context)
             if not spec.fixed:
                 stack.enter_context(dynamic.any_length(network))
-                sums.norm_exactly(network)
             core = network if spec.kind == "waveform" else _Core(network)
             program = torch.onnx.export(
                 core.eval(),

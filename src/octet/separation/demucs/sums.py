@@ -9,14 +9,15 @@ Importing this needs PyTorch and onnxscript.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 from onnxscript import opset18
-from torch import nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Typed as unknown: onnxscript describes its operators for graphs, not for their Python types.
 op: Any = opset18
@@ -31,7 +32,7 @@ def _group_norm(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, groups: int, eps: float
 ) -> torch.Tensor:
     """Stands for a group norm in exported graphs."""
-    return torch.nn.functional.group_norm(x, groups, weight, bias, eps)
+    return torch.group_norm(x, groups, weight, bias, eps)
 
 
 @_group_norm.register_fake
@@ -50,21 +51,28 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def norm_exactly(network: nn.Module) -> None:
-    """Changes the network's group norms to those here, for good."""
-    for module in network.modules():
-        if isinstance(module, nn.GroupNorm):
-            _replace_forward(module)
+@contextlib.contextmanager
+def exact_norms() -> Iterator[None]:
+    """While the context lasts, group norms are traced as the operator here."""
+    before = functional.group_norm
 
-
-def _replace_forward(norm: nn.GroupNorm) -> None:
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = torch.ops.octet.group_norm(
-            x, norm.weight, norm.bias, norm.num_groups, norm.eps
-        )
+    def group_norm(
+        x: torch.Tensor,
+        groups: int,
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> torch.Tensor:
+        if weight is None or bias is None:
+            return before(x, groups, weight, bias, eps)
+        result: torch.Tensor = torch.ops.octet.group_norm(x, weight, bias, groups, eps)
         return result
 
-    norm.forward = forward  # type: ignore[method-assign]  # this instance's alone
+    functional.group_norm = group_norm
+    try:
+        yield
+    finally:
+        functional.group_norm = before
 
 
 def ints(*values: int) -> Any:
