@@ -69,7 +69,7 @@ def checkpoint() -> Path:
         "klass": HTDemucs,
         "args": args,
         "kwargs": kwargs,
-        "state": states.get_state(network, None, half=True),
+        "state": states.get_state(network, None, half=True),  # type: ignore[no-untyped-call]  # demucs has no types
         "training_args": {},
     }
     torch.save(package, unfinished)

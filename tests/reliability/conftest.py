@@ -1,5 +1,6 @@
-"""The service of the workers' tests; see tests/worker/service.py."""
+"""The services of the workers' tests; see tests/worker/service.py."""
 
-from tests.worker.conftest import service
+from tests.ceph import ceph
+from tests.worker.conftest import ceph_service, service
 
-__all__ = ["service"]
+__all__ = ["ceph", "ceph_service", "service"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch", reason="needs the extra `demucs`: pip install torch")
 pytest.importorskip("demucs", reason="needs the extra: pip install 'octet-stems[demucs]'")
 
-from demucs.demucs import Demucs, LayerScale  # noqa: E402 - after the skip
+from demucs.demucs import Demucs, LayerScale  # type: ignore[attr-defined]  # noqa: E402 - after the skip
 from demucs.hdemucs import HDemucs  # noqa: E402 - after the skip
 from demucs.htdemucs import HTDemucs  # noqa: E402 - after the skip
 

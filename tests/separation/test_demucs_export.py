@@ -52,7 +52,7 @@ class Converted:
         """(2, n) -> (S, 2, n)."""
         wave = torch.from_numpy(mix)[None]
         if self.spec.kind == "waveform":
-            return np.asarray(self._run({"mix": wave.numpy()})["wave"])[0]
+            return np.asarray(self._run({"mix": wave.numpy()})["wave"])[0]  # type: ignore[no-any-return]  # untyped
         original = self.original
         spectrum = original._magnitude(original._spec(wave))
         result = self._run({"spec": spectrum.numpy(), "mix": wave.numpy()})

@@ -361,7 +361,7 @@ class TestKnown:
         script = (
             "import sys; from pathlib import Path; from octet.separation import models\n"
             "from octet.separation.cache import Cache\n"
-            f"model = models.resolve(Path({str(checkpoint)!r}), cache=Cache(Path({str(cache.folder)!r})))\n"
+            f"model = models.resolve(Path({str(checkpoint)!r}), cache=Cache(Path({str(cache.folder)!r})))\n"  # noqa: E501  # a program's line
             "print(model.members[0].path, 'torch' in sys.modules)"
         )
         output = subprocess.run(

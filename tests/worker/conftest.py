@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.jobs.connection import connect
+from tests.ceph import Ceph, ceph
 from tests.worker.service import Service
+
+__all__ = ["ceph"]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,6 +23,25 @@ async def service(valkey_url: str, tmp_path: Path) -> AsyncIterator[Service]:
     """The service without workers."""
     client = connect(valkey_url)
     service = Service(client, valkey_url, (tmp_path / "store").as_uri(), tmp_path / "scratch")
+    await service.buckets.ensure()
+    yield service
+    await client.aclose()
+
+
+@pytest.fixture
+async def ceph_service(valkey_url: str, ceph: Ceph, tmp_path: Path) -> AsyncIterator[Service]:
+    """The same with an S3 service, named by the contract's variables."""
+    config = ceph.config()
+    environment = ceph.environment(config)
+    more = {
+        "minio_endpoint": environment["MINIO_ENDPOINT"],
+        "minio_access_key": environment["MINIO_ACCESS_KEY"],
+        "minio_secret_key": environment["MINIO_SECRET_KEY"],
+        "queue_bucket": config.queue_bucket,
+        "output_bucket": config.output_bucket,
+    }
+    client = connect(valkey_url)
+    service = Service(client, valkey_url, "s3", tmp_path / "scratch", more, environment)
     await service.buckets.ensure()
     yield service
     await client.aclose()

@@ -61,6 +61,7 @@ class Service:
         client: of an empty queue server at `url`.
         storage: as OCTET_STORAGE; `more` holds further settings of the store.
         scratch: the folder for the workers' scratch folders.
+        environment: the same as `more`, for processes.
     """
 
     client: Redis
@@ -68,6 +69,7 @@ class Service:
     storage: str
     scratch: Path
     more: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.queue = JobQueue(self.client)
@@ -90,7 +92,8 @@ class Service:
 
     async def push(self, name: str, **fields: Any) -> str:
         """Pushes a job as another producer does; returns its id."""
-        message = {"hash": name, "bucket": "demucs-bucket", "object": f"queue/{name}.mp3"}
+        bucket = self.buckets.queue.name
+        message = {"hash": name, "bucket": bucket, "object": f"queue/{name}.mp3"}
         await self.push_raw(json.dumps({**message, "callback": None, **fields}))
         return name
 
@@ -139,6 +142,7 @@ class Service:
             "OCTET_SCRATCH": str(self.scratch),
             "OCTET_MODEL": "original",
             "OCTET_LEASE": "3",
+            **self.environment,
         }
         return subprocess.Popen(
             [sys.executable, "-m", "tests.worker.program"],

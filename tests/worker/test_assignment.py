@@ -98,7 +98,7 @@ async def test_a_separation_that_fails_for_good_falls_back_and_says_so(
     await service.queue.submit(request)
     keys = ResultKeys(name, recipe.key)
 
-    async with service.worker(fallback=("original",)):
+    async with service.worker(fallback=("original",), allow_hosts=("127.0.0.1",)):
         job = await service.ended(request.job_id)
 
     assert (job.state, job.outcome, job.attempts) == ("done", "fallback", attempts)
@@ -111,8 +111,7 @@ async def test_a_separation_that_fails_for_good_falls_back_and_says_so(
     assert manifest["reason"] == job.error.message
     assert manifest["model"]["name"] == "original"
     assert len(manifest["tracks"]) == 8
-    deliveries = await Outbox(service.client).claim()
-    assert [delivery.outcome for delivery in deliveries] == ["fallback"]
+    assert await Outbox(service.client).pending() == 1, "somebody is to be told"
 
 
 async def test_fallbacks_are_tried_in_order(service: Service) -> None:

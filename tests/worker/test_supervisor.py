@@ -59,6 +59,21 @@ async def test_a_song_becomes_eight_files_and_a_manifest(service: Service, tmp_p
     assert not await service.staged()
 
 
+async def test_the_same_on_an_s3_service(ceph_service: Service, tmp_path: Path) -> None:
+    data = tone(tmp_path / "song.mp3")
+    name = await ceph_service.put(data)
+    await ceph_service.push(name)
+
+    async with ceph_service.worker():
+        job = await ceph_service.ended(name)
+
+    assert job.outcome == "complete"
+    await ceph_service.check_published(name)
+    head = await ceph_service.buckets.output.head(f"{name}-drums.mp3")
+    assert head.content_type == "audio/mpeg"
+    assert not await ceph_service.staged()
+
+
 async def test_the_published_stems_sum_to_the_song(service: Service, tmp_path: Path) -> None:
     data = tone(tmp_path / "song.flac", "flac")
     name = await service.put(data)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from octet.cli.console import fail, note, out, printable, progress_bar
 from octet.errors import AudioError, OutputError, SettingError
+from octet.folders import folder_name
 from octet.settings import SeparationSettings, read_settings
 
 if TYPE_CHECKING:
@@ -133,8 +134,6 @@ def _names(tracks: str | None) -> tuple[str, ...] | None:
 
 def _folders(files: Iterable[Path], output: Path) -> Iterable[tuple[Path, Path]]:
     """A folder for each file; songs of one name in one call get numbers."""
-    from octet.separation.song import folder_name
-
     taken: set[str] = set()
     for file in files:
         name = folder_name(file)

@@ -10,8 +10,9 @@ import typer
 
 from octet.cli.console import fail, note, out, printable, progress_bar
 from octet.cli.remote import AsJson, Url, connect, how_far
-from octet.cli.separate import FormatChoice, folder_name
+from octet.cli.separate import FormatChoice
 from octet.errors import ServiceError
+from octet.folders import folder_name
 
 if TYPE_CHECKING:
     from octet.client import Client
@@ -47,7 +48,7 @@ def submit(
         jobs = []
         for song in songs:
             try:
-                jobs.append((song, client.submit(song, **options)))
+                jobs.append((song, client.submit(song, **options)))  # type: ignore[arg-type]  # options by name
             except (OSError, ServiceError) as error:
                 fail(f"{song}: {_reason(error)}")
                 failed = True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from octet.audio import Encoding, Limits, Recording
 from octet.errors import SettingError
+from octet.folders import folder_name
 from octet.separation.alignment import align
 from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
@@ -296,16 +296,3 @@ def separate(
     """
     separator = Separator(model, **options)  # type: ignore[arg-type]  # it checks them itself
     return separator.separate(path, Path(folder) / folder_name(Path(path)))
-
-
-def folder_name(song: Path) -> str:
-    """The name of a song's folder: its file name without the ending.
-
-    At most 240 bytes, so that a number fits behind it; never "." or "..".
-    """
-    name = song.stem.strip()
-    if not name.strip("."):
-        return "song"
-    while len(os.fsencode(name)) > 240:  # characters take one to four bytes
-        name = name[:-1]
-    return name
