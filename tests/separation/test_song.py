@@ -12,8 +12,9 @@ import pytest
 
 from octet.audio import Encoder, Encoding, Recording, probe
 from octet.errors import CancelledError, NotAudioError, OutputError, SettingError
+from octet.folders import folder_name
 from octet.separation.passthrough import Passthrough
-from octet.separation.song import Separator, folder_name
+from octet.separation.song import Separator
 from octet.tracks import STEMS, TRACKS
 from tests.separation.sources import Shares
 
