@@ -2,6 +2,7 @@
 #   make demo    the demo song through the whole service (needs no PyTorch)
 #   make check   format, lint, types
 #   make test    all tests
+#   make chaos   the reliability tests in full (hours); CHAOS="1 6" runs some of them
 #   make bench   side by side with demucs' own program
 #   make model   train the bundled model (MUSIC=..., SAMPLES=...)
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := src tests training benchmarks examples
 
-.PHONY: demo check test bench model format clean
+.PHONY: demo check test chaos bench model format clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -44,6 +45,9 @@ format: $(VENV)/dev.stamp
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(PYTEST)
+
+chaos: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.campaign $(CHAOS)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH)

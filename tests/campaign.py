@@ -1,0 +1,210 @@
+"""The reliability tests in full, and the page that tells how they went: `make chaos`.
+
+`python -m tests.campaign [NUMBER ...]` runs the tests of the list below with their full counts
+(OCTET_CHAOS=full) and writes docs/reliability.md; with numbers only those, and the other rows
+of the page stay as they are. Arguments that begin with a dash go to pytest.
+
+A test tells a figure with `record_property("figure", "200 kills, nothing lost")`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
+
+HEAD = """\
+# Reliability, as measured
+
+The promise: a song that was accepted ends in exactly one published result, which is complete,
+or a fallback that says so, or a dead letter with a reason. No crash of a worker, of the API or
+of the store loses it, and none publishes half of it. A job may be computed more than once; it
+is published once.
+
+These tests hold it. They run with every commit in reduced numbers; `make chaos` runs them in
+full and has written the rows below.
+
+| | what is done | how it went | figures | when, where |
+|---|---|---|---|---|
+"""
+
+
+@dataclass
+class Entry:
+    """One line of the list: what is done, the tests that do it, and how they went."""
+
+    number: int
+    what: str
+    tests: tuple[str, ...]
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    figures: list[str] = field(default_factory=list)
+
+    def row(self) -> str:
+        """The line of the page."""
+        verdict = "passed" if self.passed and not self.failed else "**failed**"
+        if not self.passed and not self.failed:
+            verdict = "skipped"
+        figures = "; ".join(_summed(self.figures)) or f"{self.passed} tests"
+        where = f"{platform.system()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+        when = time.strftime("%Y-%m-%d", time.gmtime())
+        return (
+            f"| {self.number} | {self.what} | {verdict} in {self.seconds:.0f} s "
+            f"| {figures} | {when}, {where} |"
+        )
+
+
+CAMPAIGN = (
+    Entry(
+        1,
+        "workers are killed at random moments, 200 times",
+        ("tests/reliability/test_kills.py::test_workers_killed_at_random_moments",),
+    ),
+    Entry(
+        2,
+        "workers are killed at each boundary, 20 times each",
+        ("tests/reliability/test_kills.py::test_workers_killed_at_each_boundary",),
+    ),
+    Entry(
+        3,
+        "a worker is killed between the move and the claim, 100 times",
+        ("tests/jobs/test_reaper.py::test_a_kill_between_the_move_and_the_claim_strands_nothing",),
+    ),
+    Entry(
+        4,
+        "a job kills its process, or its whole worker, among 50 neighbours",
+        (
+            "tests/reliability/test_poison.py::test_a_job_that_kills_its_process",
+            "tests/reliability/test_poison.py::test_a_job_that_kills_the_whole_worker",
+        ),
+    ),
+    Entry(
+        5,
+        "the kernel kills a computation for its memory",
+        ("tests/reliability/test_poison.py::test_an_out_of_memory_kill_by_the_kernel",),
+    ),
+    Entry(
+        6,
+        "workers sleep through the end of their lease, and wake up, 70 times; 50 on the queue",
+        (
+            "tests/reliability/test_fencing.py::test_a_worker_that_wakes_up_too_late",
+            "tests/jobs/test_claims.py::test_a_late_worker_changes_nothing",
+        ),
+    ),
+    Entry(
+        7,
+        "a job of ten times the lease holds the interpreter's lock",
+        ("tests/reliability/test_poison.py::test_a_long_job_that_holds",),
+    ),
+    Entry(
+        8,
+        "SIGTERM at random moments, 50 times, every other one twice",
+        ("tests/reliability/test_stops.py", "tests/worker/test_stopping.py"),
+    ),
+    Entry(
+        9,
+        "the queue server is killed under load, 50 times",
+        ("tests/jobs/test_restarts.py::test_a_killed_server_loses_no_accepted_job",),
+    ),
+    Entry(
+        11,
+        "two workers are forced onto one job, 200 times; 200 on the queue",
+        (
+            "tests/reliability/test_fencing.py::test_two_workers_on_one_job",
+            "tests/jobs/test_claims.py::test_two_workers_forced_onto_one_job",
+        ),
+    ),
+    Entry(
+        12,
+        "50 posts of one song at once, 20 times",
+        ("tests/jobs/test_queue.py::test_fifty_posts_of_one_song_at_once_are_one_job",),
+    ),
+    Entry(
+        13,
+        "10,000 sequences of what can happen to jobs",
+        ("tests/jobs/test_states.py",),
+    ),
+    Entry(
+        14,
+        "1,000 events to a receiver that fails three times in ten",
+        ("tests/webhooks/test_deliver.py::test_all_events_reach", "tests/webhooks/test_sign.py"),
+    ),
+    Entry(
+        15,
+        "forbidden addresses, checked at the socket",
+        ("tests/webhooks/test_guard.py",),
+    ),
+)
+
+
+class Reporter:
+    """A pytest plugin: keeps the tests of the chosen entries, and notes how they went."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+
+    def _entry(self, test: str) -> Entry | None:
+        return next(
+            (one for one in self._entries if any(test.startswith(name) for name in one.tests)),
+            None,
+        )
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leaves out what the list does not name."""
+        items[:] = [item for item in items if self._entry(item.nodeid)]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes a phase of a test."""
+        entry = self._entry(report.nodeid)
+        if entry is None:
+            return
+        entry.seconds += report.duration
+        if report.failed:
+            entry.failed += 1
+        elif report.skipped:
+            entry.skipped += 1
+        elif report.when == "call":
+            entry.passed += 1
+            entry.figures += [
+                str(value) for name, value in report.user_properties if name == "figure"
+            ]
+
+
+def _summed(figures: list[str]) -> list[str]:
+    """Equal figures once, with how often they came."""
+    times = {figure: figures.count(figure) for figure in figures}
+    return [figure if count == 1 else f"{count} times {figure}" for figure, count in times.items()]
+
+
+def write_page(entries: list[Entry], page: Path = PAGE) -> None:
+    """Writes the rows of what ran, and keeps the others."""
+    text = page.read_text("utf-8") if page.exists() else ""
+    rows = {int(row[1]): row[0] for row in re.finditer(r"^\| (\d+) \|.*$", text, re.MULTILINE)}
+    rows |= {one.number: one.row() for one in entries if one.passed or one.failed or one.skipped}
+    page.write_text(HEAD + "\n".join(rows[number] for number in sorted(rows)) + "\n", "utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the campaign; the exit status is pytest's."""
+    numbers = {int(one) for one in arguments if one.isdecimal()}
+    entries = [one for one in CAMPAIGN if not numbers or one.number in numbers]
+    files = dict.fromkeys(name.partition("::")[0] for one in entries for name in one.tests)
+    options = [one for one in arguments if not one.isdecimal()]
+    status = pytest.main([*files, *options], plugins=[Reporter(entries)])
+    write_page(entries)
+    return int(status)
+
+
+if __name__ == "__main__":
+    os.environ["OCTET_CHAOS"] = "full"
+    sys.exit(main(sys.argv[1:]))
