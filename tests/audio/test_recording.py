@@ -82,6 +82,17 @@ def test_it_can_be_had_at_another_rate(tmp_path, rate):
         assert recording.read(0, 10).any()
 
 
+def test_progress_at_another_rate_rises_to_one(tmp_path):
+    path = song(tmp_path, Encoding("flac"), 200_000)
+    told: list[float] = []
+
+    with Recording.read_song(path, tmp_path) as recording:
+        recording.at_rate(48_000, tmp_path, told.append).close()
+
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
 def test_the_scratch_file_is_gone_at_once(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

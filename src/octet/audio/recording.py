@@ -107,11 +107,18 @@ class Recording:
         for start in range(0, self.samples, count):
             yield self.read(start, min(count, self.samples - start))
 
-    def at_rate(self, rate: int, folder: Path) -> Recording:
+    def at_rate(
+        self, rate: int, folder: Path, on_progress: Callable[[float], None] | None = None
+    ) -> Recording:
         """The same song at another rate, in a scratch file of its own, with its own figures.
 
         It is `resampled_length` samples long. At its own rate it shares the scratch file,
         which stays until both are closed.
+
+        Args:
+            rate: in Hz.
+            folder: for the scratch file.
+            on_progress: called with the share done, 0 to 1; what it raises passes through.
 
         Raises:
             OutputError: the folder has no room, or cannot be written.
@@ -122,13 +129,18 @@ class Recording:
             return twin
         other = Recording(self.info, rate, self.bytes, self.sha256, folder)
         with _closing_on_error(other):
-            other._fill(self._resampled(rate))
+            other._fill(self._resampled(rate, on_progress))
         return other
 
-    def _resampled(self, rate: int) -> Iterator[np.ndarray]:
-        resampler = Resampler(self.rate, rate)
+    def _resampled(
+        self, rate: int, on_progress: Callable[[float], None] | None
+    ) -> Iterator[np.ndarray]:
+        resampler, done = Resampler(self.rate, rate), 0
         for block in self.blocks():
             yield resampler.process(block)
+            done += block.shape[-1]
+            if on_progress:
+                on_progress(done / self.samples)
         yield resampler.process(np.zeros((_CHANNELS, 0), np.float32), last=True)
 
     def _fill(self, blocks: Iterable[np.ndarray]) -> None:

@@ -22,7 +22,8 @@ def worker(
     from octet.worker.supervisor import Supervisor
 
     service = read_settings(ServiceSettings)
-    secrets = [service.minio_secret_key.get_secret_value()]
+    hidden = (service.minio_secret_key, service.webhook_secret)
+    secrets = [secret.get_secret_value() for secret in hidden if secret is not None]
     set_up_logging("worker", service.log_level, queue_url(service), secrets)
     defaults = read_settings(SeparationSettings, model=model)
     asyncio.run(Supervisor(service, defaults).run())

@@ -245,7 +245,9 @@ class Separator:
         recording = tracks.recording
         with ExitStack() as stack:
             rate = self.source.samplerate or recording.rate
-            song = recording.at_rate(rate, self.scratch)
+            # The share stands still meanwhile, but whoever watches sees that work goes on.
+            standing = watch.part(DECODING_SHARE, DECODING_SHARE)
+            song = recording.at_rate(rate, self.scratch, standing)
             if song is not recording:
                 stack.enter_context(song)
             blocks = self.source.stems(
