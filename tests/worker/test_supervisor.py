@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import httpx
@@ -246,3 +248,11 @@ async def test_metrics_tell_what_happened(service: Service, unused_port: int) ->
     # And it has left nothing behind.
     assert list(service.scratch.iterdir()) == []
     assert await service.queue.workers() == {}
+
+
+def test_the_supervisor_loads_nothing_that_computes() -> None:
+    script = "import sys, octet.worker.supervisor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert "octet.worker.supervisor" in loaded.stdout.split()
+    assert not {"numpy", "av", "soxr", "torch", "openvino"} & set(loaded.stdout.split())
