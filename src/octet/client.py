@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import contextmanager
@@ -134,18 +135,7 @@ class Client:
 
         A connection that breaks is taken up again.
         """
-        while True:
-            try:
-                for job in self._events(job_id):
-                    yield job
-                    if job["state"] in _ENDED:
-                        return
-            except ServiceError as error:
-                if error.status != 0:
-                    raise
-            # The service has stopped, or the network has: it says so itself if it is still away.
-            time.sleep(_AGAIN)
-            self.job(job_id)
+        return self._follow(job_id, math.inf)
 
     def wait(
         self,
@@ -167,8 +157,8 @@ class Client:
         Raises:
             ServiceError: the job failed or was cancelled, or the time is over.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        for job in self.events(job_id):
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        for job in self._follow(job_id, until):
             if on_progress is not None:
                 on_progress(job)
             if job["state"] == "done":
@@ -181,8 +171,6 @@ class Client:
                     else f"the job failed: {error.get('message') or 'no reason is known'}",
                     status=200,
                 )
-            if until is not None and time.monotonic() > until:
-                break
         raise ServiceError(f"the job has not ended within {timeout:g} seconds")
 
     def manifest(self, song_id: str) -> Json:
@@ -247,10 +235,31 @@ class Client:
         with self._stream("POST", f"/v1/dead/{_part(letter_id)}/replay"):
             pass
 
-    def _events(self, job_id: str) -> Iterator[Json]:
-        # Comments keep the connection alive; a minute without one means that it is dead.
-        with self._stream("GET", f"/v1/jobs/{_part(job_id)}/events") as answer:
+    def _follow(self, job_id: str, until: float) -> Iterator[Json]:
+        """The events of a job, over as many connections as it takes, up to a moment."""
+        while time.monotonic() < until:
+            try:
+                for job in self._events(job_id, until):
+                    yield job
+                    if job["state"] in _ENDED:
+                        return
+            except ServiceError as error:
+                if error.status != 0:
+                    raise
+            if time.monotonic() < until:
+                # The service has stopped, or the network has: this says so if it is still away.
+                time.sleep(_AGAIN)
+                self.job(job_id)
+
+    def _events(self, job_id: str, until: float) -> Iterator[Json]:
+        # Comments keep the connection alive; a while without one means that it is dead.
+        read = min(self._http.timeout.read or math.inf, max(0.01, until - time.monotonic()))
+        patience = httpx.Timeout(self._http.timeout.connect, read=read)
+        address = f"/v1/jobs/{_part(job_id)}/events"
+        with self._stream("GET", address, timeout=patience) as answer:
             for line in answer.iter_lines():
+                if time.monotonic() > until:
+                    return
                 if line.startswith("data:"):
                     yield json.loads(line.removeprefix("data:"))
 

@@ -36,7 +36,7 @@ def submit(
     url: Url = None,
 ) -> None:
     """Submit songs to a service, and fetch their tracks if asked."""
-    options = {
+    options: dict[str, Any] = {
         "model": model,
         "format": audio_format and audio_format.value,
         "tracks": [part.strip() for part in tracks.split(",")] if tracks else None,
@@ -48,7 +48,7 @@ def submit(
         jobs = []
         for song in songs:
             try:
-                jobs.append((song, client.submit(song, **options)))  # type: ignore[arg-type]  # options by name
+                jobs.append((song, client.submit(song, **options)))
             except (OSError, ServiceError) as error:
                 fail(f"{song}: {_reason(error)}")
                 failed = True

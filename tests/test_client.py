@@ -1,0 +1,202 @@
+"""`octet.Client` against a real service."""
+
+# ruff: noqa: F811 - the fixtures of the API's tests are imported by their names
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import octet
+from octet.api.auth import hash_key
+from octet.client import Client
+from octet.errors import ServiceError, SettingError
+from octet.tracks import TRACKS
+from tests.api.conftest import (  # noqa: F401 - fixtures
+    serving,
+    settings,
+    shared_url,
+    store,
+    store_folder,
+    valkey,
+    worker,
+)
+from tests.api.songs import name_of, song
+from tests.api.worker import StandIn, track_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import redis
+
+    from octet.settings import ServiceSettings
+
+
+@pytest.fixture
+def client(shared_url: str, store: Path, valkey: redis.Redis) -> Iterator[Client]:
+    """A client of a service with nothing in it."""
+    with Client(shared_url) as client:
+        yield client
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A song's file."""
+    path = tmp_path / "Größe & Co.mp3"
+    path.write_bytes(song(1))
+    return path
+
+
+def test_it_is_part_of_the_public_surface() -> None:
+    assert octet.Client is Client
+
+
+def test_a_song_there_and_back(client: Client, worker: StandIn, file: Path, tmp_path: Path) -> None:
+    job = client.submit(file)
+    assert (job["id"], job["state"], job["name"]) == (name_of(song(1)), "waiting", file.name)
+
+    finishing = threading.Thread(target=worker.finish)
+    finishing.start()
+    seen: list[str] = []
+    done = client.wait(job["id"], on_progress=lambda each: seen.append(each["state"]))
+    finishing.join()
+
+    assert (done["state"], done["outcome"]) == ("done", "complete")
+    assert seen[-1] == "done"
+    manifest = client.download_all(job["id"], tmp_path / "stems")
+    assert list(manifest["tracks"]) == list(TRACKS)
+    for track in TRACKS:
+        assert (tmp_path / "stems" / f"{track}.mp3").read_bytes() == track_bytes(job["id"], track)
+    kept = json.loads((tmp_path / "stems" / "manifest.json").read_text())
+    assert kept["tracks"]["bass"]["key"] == "bass.mp3"
+    assert client.manifest(job["id"])["tracks"]["bass"]["key"] != "bass.mp3"
+
+
+def test_options_shape_the_job(client: Client, file: Path) -> None:
+    job = client.submit(
+        str(file),
+        format="flac",
+        bits=24,
+        tracks=["vocals", "drums"],
+        priority="high",
+        name="Lied",
+        callback={"url": "http://example.org/", "data": [1]},
+        model=None,
+    )
+    assert job["recipe"] == {
+        "format": "flac",
+        "tracks": ["drums", "vocals"],
+        "settings": {"bits": 24},
+    }
+    assert (job["priority"], job["name"]) == ("high", "Lied")
+
+
+def test_a_request_can_be_repeated(client: Client, file: Path, valkey: redis.Redis) -> None:
+    for _ in range(2):
+        client.submit(file, idempotency_key="once")
+    assert valkey.llen("toWorker") == 1
+    with pytest.raises(ServiceError) as caught:
+        client.submit(file, idempotency_key="once", format="flac")
+    assert caught.value.status == 422
+
+
+def test_a_track_appears_whole_or_not_at_all(
+    client: Client, worker: StandIn, file: Path, tmp_path: Path
+) -> None:
+    job = client.submit(file)
+    worker.finish()
+    target = client.download(job["id"], "vocals", tmp_path / "vocals.mp3")
+    assert target.read_bytes() == track_bytes(job["id"], "vocals")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ServiceError) as caught:
+        client.download(job["id"], "tuba", tmp_path / "tuba.mp3")
+    assert caught.value.status == 404
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_job_that_fails_is_an_error(client: Client, worker: StandIn, file: Path) -> None:
+    job = client.submit(file)
+    worker.bury("not-audio", "this is not audio")
+    with pytest.raises(ServiceError, match="this is not audio"):
+        client.wait(job["id"])
+    [letter] = client.dead()
+    client.replay(letter["id"])
+    assert client.job(job["id"])["state"] == "waiting"
+
+
+def test_a_cancelled_job_is_an_error(client: Client, file: Path) -> None:
+    job = client.submit(file)
+    assert client.queue()["depth"] == 1
+    assert client.cancel(job["id"])["state"] == "cancelled"
+    with pytest.raises(ServiceError, match="cancelled"):
+        client.wait(job["id"])
+    assert [each["id"] for each in client.jobs(state="cancelled")] == [job["id"]]
+
+
+def test_waiting_has_an_end(client: Client, file: Path) -> None:
+    job = client.submit(file)
+    begun = time.monotonic()
+    with pytest.raises(ServiceError, match=r"0\.5 seconds"):
+        client.wait(job["id"], timeout=0.5)
+    assert 0.4 < time.monotonic() - begun < 5
+
+
+def test_a_stream_that_breaks_is_taken_up_again(
+    settings: ServiceSettings, store: Path, valkey: redis.Redis, worker: StandIn, file: Path
+) -> None:
+    # given a service on one port that stops while somebody follows a job, and starts again
+    with serving(settings) as url:
+        port = int(url.rpartition(":")[2])
+        client = Client(url)
+        job = client.submit(file)
+        events = client.events(job["id"])
+        assert next(events)["state"] == "waiting"
+    starting = serving(settings.model_copy(update={"port": port}))
+    worker.finish()
+    with starting, client:
+        assert [each["state"] for each in events] == ["done"]
+
+
+def test_a_key_is_sent(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, store: Path, valkey: redis.Redis
+) -> None:
+    with serving(settings.model_copy(update={"api_keys": (hash_key("secret"),)})) as url:
+        with Client(url) as nobody, pytest.raises(ServiceError, match="API key") as caught:
+            nobody.queue()
+        assert caught.value.status == 401
+        with Client(url, "secret") as client:
+            assert client.queue()["depth"] == 0
+        monkeypatch.setenv("OCTET_URL", url)
+        monkeypatch.setenv("OCTET_KEY", "secret")
+        with Client() as client:
+            assert client.queue()["depth"] == 0
+
+
+def test_a_song_that_the_service_refuses(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "notes.mp3"
+    path.write_text("only text")
+    with pytest.raises(ServiceError, match="this is not audio") as caught:
+        client.submit(path)
+    assert caught.value.status == 415
+    with pytest.raises(FileNotFoundError):
+        client.submit(tmp_path / "none.mp3")
+    with pytest.raises(ServiceError, match="not allowed"):
+        client.submit("http://127.0.0.1:1/song.mp3")
+
+
+def test_nobody_there() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(ServiceError) as caught:
+        client.queue()
+    assert caught.value.status == 0
+    assert "octet up" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:5000", "ftp://a/", "http://"])
+def test_an_address_without_sense(url: str) -> None:
+    with pytest.raises(SettingError, match="address of a service"):
+        Client(url)
