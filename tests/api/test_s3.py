@@ -1,0 +1,69 @@
+"""The API on a real S3 service, with the settings' names of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from octet.settings import ServiceSettings, read_settings
+from octet.tracks import TRACKS
+from tests.api.conftest import serving
+from tests.api.songs import name_of, song
+from tests.api.worker import StandIn, track_bytes
+from tests.ceph import ceph  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import redis
+
+    from tests.ceph import Ceph
+    from tests.servers import QueueServer
+
+
+@pytest.fixture
+def on_s3(
+    ceph: Ceph,  # noqa: F811 - the fixture
+    queue_servers: Callable[[str], QueueServer],
+    valkey: redis.Redis,
+) -> ServiceSettings:
+    """An empty queue, and buckets that do not exist yet."""
+    config = ceph.config()
+    return read_settings(
+        ServiceSettings,
+        redis_url=queue_servers("valkey").url,
+        minio_endpoint=config.endpoint,
+        minio_access_key=SecretStr(config.access_key),
+        minio_secret_key=SecretStr(config.secret_key),
+        queue_bucket=config.queue_bucket,
+        output_bucket=config.output_bucket,
+        port=0,
+    )
+
+
+@pytest.mark.parametrize("presign", [False, True])
+def test_a_song_there_and_back(on_s3: ServiceSettings, tmp_path: Path, presign: bool) -> None:
+    data = song(1, 20 * 1024**2)  # several parts of a multipart upload
+    name = name_of(data)
+    settings = on_s3.model_copy(update={"presign": presign})
+    with serving(settings) as url, httpx.Client(base_url=url, timeout=60) as api:
+        assert api.post("/v1/jobs", content=data).status_code == 202
+        assert api.post("/v1/jobs", json={"object": f"queue/{name}.mp3"}).status_code == 200
+        StandIn(settings, tmp_path).finish()
+
+        assert sorted(api.get(f"/v1/songs/{name}").json()["tracks"]) == sorted(TRACKS)
+        address = f"/v1/songs/{name}/tracks/drums"
+        answer = api.get(address, headers={"Range": "bytes=5-9"}, follow_redirects=True)
+        assert [each.status_code for each in answer.history] == ([307] if presign else [])
+        assert answer.status_code == 206
+        assert answer.content == track_bytes(name, "drums")[5:10]
+        lab = api.get(f"/apiv1/track/{name}/base")
+        assert lab.content == track_bytes(name, "bass")
+        assert api.get(f"/v1/songs/{name}/archive").status_code == 200
+
+        assert api.delete(f"/v1/songs/{name}").status_code == 204
+        assert api.get(address).status_code == 404
