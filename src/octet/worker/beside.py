@@ -13,6 +13,7 @@ from octet.jobs.reaper import EVERY as REAP_EVERY
 from octet.jobs.reaper import Reaper
 from octet.storage.publication import sweep
 from octet.worker.callbacks import deliver
+from octet.worker.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,9 +61,7 @@ class Beside:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _reap(self) -> None:
         done = await self._reaper.reap(thorough=not self._reaped)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octet.errors import LimitError, ObjectMissingError, OctetError
+from octet.worker.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -85,9 +86,7 @@ class Fetcher:
         """Ends the fetching ahead that is under way."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end([task])
 
     async def _fetch_ahead(self, next_places: Callable[[], Awaitable[Places | None]]) -> None:
         # Whatever goes wrong here will go wrong again, and be told, once the job is claimed.

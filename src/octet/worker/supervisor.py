@@ -30,6 +30,7 @@ from octet.worker.metrics import Metrics
 from octet.worker.outages import outlast
 from octet.worker.scratch import Scratch
 from octet.worker.stopping import Stopping
+from octet.worker.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -45,7 +46,10 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_TAKE_FOR = 5.0
+_TAKE_FOR = 1.0
+_TIDIES_WITHIN = 15.0
+"""Seconds for an assignment that is broken off: longer than a child takes to be stopped."""
+
 _AFTER_AN_OUTAGE = 1.0
 
 
@@ -134,12 +138,15 @@ class Supervisor:
     async def _work(self, client: Redis, kit: Equipment) -> None:
         while not self._stopping.asked.is_set():
             try:
-                claim = await self._until_stopped(kit.claims.take(_TAKE_FOR))
+                # Broken off in the wrong moment, it could have claimed what nobody knows of.
+                claim = await self._until_stopped(kit.claims.take(_TAKE_FOR), 2 * _TAKE_FOR)
             except OctetError as error:
                 log.warning("waiting: %s", error)
                 await self._until_stopped(asyncio.sleep(_AFTER_AN_OUTAGE))
                 continue
-            if claim is not None:
+            if claim is not None and self._stopping.asked.is_set():
+                await self._hand_back(claim, kit)
+            elif claim is not None:
                 failpoints.reached("claim")
                 self.metrics.in_flight.inc()
                 try:
@@ -162,13 +169,10 @@ class Supervisor:
             if overdue.done():
                 self.child.kill("the worker stops")
             if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+                await end([work], _TIDIES_WITHIN)
             await self._conclude(claim, kit, work, kept, overdue)
         finally:
-            for task in (work, kept, overdue, ahead):
-                task.cancel()
-            await asyncio.gather(work, kept, overdue, ahead, return_exceptions=True)
+            await end([work, kept, overdue, ahead])
 
     async def _conclude(
         self,
@@ -190,13 +194,17 @@ class Supervisor:
                 self.metrics.jobs.labels("cancelled").inc()
                 log.info("%s is cancelled", claim.job.id)
             elif overdue.done():
-                await outlast(lambda: kit.claims.release(claim))
-                self.metrics.handed_back.inc()
-                log.info("%s is handed back, the attempt does not count", claim.job.id)
+                await self._hand_back(claim, kit)
             else:
                 await self._unforeseen(claim, kit, error)
         except LeaseLostError:
             self._lost(claim)
+
+    async def _hand_back(self, claim: Claim, kit: Equipment) -> None:
+        with contextlib.suppress(LeaseLostError):  # then somebody has it already
+            await outlast(lambda: kit.claims.release(claim))
+            self.metrics.handed_back.inc()
+            log.info("%s is handed back, the attempt does not count", claim.job.id)
 
     def _lost(self, claim: Claim) -> None:
         self.metrics.lost.inc()
@@ -219,16 +227,18 @@ class Supervisor:
 
         kit.fetcher.start_ahead(next_places)
 
-    async def _until_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of some waiting; None when the worker is to stop first."""
+    async def _until_stopped(self, work: Coroutine[Any, Any, T], patience: float = 0.0) -> T | None:
+        """The result of some waiting; None when the worker is to stop first.
+
+        Args:
+            work: what to wait for.
+            patience: seconds for which it may go on when the worker is to stop.
+        """
         task = asyncio.create_task(work)
         asked = asyncio.create_task(self._stopping.asked.wait())
         try:
             await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task}, timeout=patience)
         finally:
-            asked.cancel()
-            task.cancel()  # without effect on one that is done
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
+            await end([task, asked])
+        return None if task.cancelled() else task.result()
