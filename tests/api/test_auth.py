@@ -106,3 +106,16 @@ def test_a_page_of_our_own_is_fine(api: httpx.Client) -> None:
     answer = api.post("/v1/jobs", content=song(1), headers=own)
     assert answer.status_code == 202
     assert "access-control-allow-origin" not in answer.headers
+
+
+def test_keys_are_not_in_the_logs(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    api = start(api_keys=(hash_key(KEY),))
+    with caplog.at_level("DEBUG"):
+        caplog.handler.addFilter(lambda record: not record.name.startswith(("httpx", "httpcore")))
+        for key in (KEY, f"{KEY} wrong"):
+            for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+                api.post("/v1/jobs", content=song(1), headers=headers)
+                api.post("/v1/jobs", content=b"no song", headers=headers)
+    assert "waits" in caplog.text
+    assert KEY not in caplog.text
+    assert hash_key(KEY) not in caplog.text

@@ -16,7 +16,7 @@ import pytest
 from octet.api.server import address_of, listen
 from octet.errors import SettingError
 from octet.settings import ServiceSettings, read_settings
-from tests.api.songs import song
+from tests.api.songs import name_of, song
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ def test_the_network_is_not_listened_on_without_keys() -> None:
 
 def test_addresses_of_both_kinds() -> None:
     with listen(read_settings(ServiceSettings, host="127.0.0.1", port=0)) as four:
+        assert four.proto == socket.IPPROTO_TCP  # what asyncio goes by to send without delay
         assert address_of(four).startswith("http://127.0.0.1:")
     with listen(read_settings(ServiceSettings, host="::1", port=0)) as six:
         assert address_of(six).startswith("http://[::1]:")
@@ -83,6 +84,7 @@ def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:
     assert process.returncode == 0
     host = socket.gethostname()
     assert f"{host}.rest.info:listening on {url}" in said
+    assert f"{host}.rest.info:job {name_of(song(1))} waits" in said
     assert f"{host}.rest.info:stopped" in said
     assert "Traceback" not in said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 router = APIRouter(prefix="/apiv1", tags=["the lab's API"])
+
+logger = logging.getLogger("octet.api")
 
 _ALIASES = {"base": "bass"}
 _MORE_TRACKS = ("guitar", "piano")
@@ -98,7 +101,7 @@ async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
 )
 async def queue(service: ServiceHere) -> dict[str, list[str]]:
     """The songs that wait, in the order in which they will run."""
-    return {"queue": await service.queue.queue()}
+    return {"queue": await service.listing.songs()}
 
 
 @router.get(
@@ -141,6 +144,7 @@ async def remove(service: ServiceHere, song: str, track: str) -> ReasonView:
     await bucket.head(keys.track(name))
     await _strike_out(service, keys, name)
     await bucket.delete(keys.track(name))
+    logger.info("%s of song %s was removed", name, song)
     return ReasonView(reason=f"Track {name} removed")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from octet.api.service import Service
     from octet.jobs.job import Callback, Job, JobRequest
+
+logger = logging.getLogger("octet.api")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ async def submit(
         manifest = await _complete_manifest(service, request)
     if job is None and manifest is not None:
         await _tell(service, request)
+        logger.info("job %s: its result is there already", request.job_id)
         return Accepted(request.job_id, None, manifest, created=False)
     submission = await service.queue.submit(
         request,
@@ -117,6 +121,8 @@ async def submit(
     )
     if submission.job.state == "done" and not submission.created:
         await _tell(service, request)
+    word = "waits" if submission.created else f"is known, {submission.job.state}"
+    logger.info("job %s %s", request.job_id, word)
     return Accepted(request.job_id, submission.job, manifest, submission.created)
 
 

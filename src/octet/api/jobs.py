@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from octet.webhooks.fetch import fetch
 from octet.webhooks.guard import Guard
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+logger = logging.getLogger("octet.api")
 
 _LONGEST_JSON = 256 * 1024
 
@@ -133,6 +135,7 @@ async def cancel_job(service: ServiceHere, job_id: JobId) -> JobView:
     job = await service.queue.cancel(job_id)
     if job is None:
         raise not_found("job of this id")
+    logger.info("job %s: its end was asked for, it is %s", job.id, job.state)
     return await view_job(service, job)
 
 

@@ -31,7 +31,7 @@ async def get_queue(
     limit: Annotated[int, Query(ge=0, le=10_000, description="Waiting jobs to list.")] = 100,
 ) -> QueueView:
     """What waits, in the order in which it will run, and what runs."""
-    waiting = [entry for entry in await service.queue.waiting() if entry.song]
+    waiting = [entry for entry in await service.listing.waiting() if entry.song]
     running = await service.queue.jobs(state="running", limit=200)
     return QueueView(
         depth=len(waiting),

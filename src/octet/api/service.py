@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
 
+from octet.api.listing import Listing
 from octet.api.problems import busy
 from octet.errors import ObjectMissingError, OctetError, QueueUnavailableError, StorageError
 from octet.jobs.connection import connect, queue_url
@@ -44,7 +45,7 @@ class Service:
 
     Attributes:
         settings, separation: as the operator set them.
-        queue, dead, outbox: on the queue server.
+        queue, listing, dead, outbox: on the queue server.
         buckets: the store.
         closing: set when the process has been asked to end.
         prepared: whether the buckets are there.
@@ -55,6 +56,7 @@ class Service:
     separation: SeparationSettings
     redis: Redis
     queue: JobQueue
+    listing: Listing
     dead: DeadLetters
     outbox: Outbox
     buckets: Buckets
@@ -124,12 +126,15 @@ async def open_service(
     Raises:
         SettingError: an address that makes no sense.
     """
-    redis = connect(queue_url(settings))
+    url = queue_url(settings)
+    redis = connect(url)
+    queue = JobQueue(redis)
     service = Service(
         settings=settings,
         separation=separation,
         redis=redis,
-        queue=JobQueue(redis),
+        queue=queue,
+        listing=Listing(queue, url),
         dead=DeadLetters(redis),
         outbox=Outbox(redis),
         buckets=open_buckets(settings.storage_config()),

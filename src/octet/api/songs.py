@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 router = APIRouter(prefix="/v1/songs", tags=["songs"])
+
+logger = logging.getLogger("octet.api")
 
 TrackName = Annotated[
     str, Path(description="A track of the manifest, with or without its ending.", max_length=64)
@@ -167,6 +170,7 @@ async def delete_song(service: ServiceHere, song_id: JobId) -> Response:
         await service.buckets.queue.delete(f"queue/{song}.mp3")
     if manifest is None:
         raise not_found("published result of this song")
+    logger.info("song %s was deleted", song_id)
     return Response(status_code=204)
 
 
@@ -174,4 +178,4 @@ async def _is_wanted(service: Service, song: str) -> bool:
     running = await service.queue.jobs(state="running", limit=1000)
     if any(job.song == song for job in running.jobs):
         return True
-    return song in await service.queue.queue()
+    return song in await service.listing.songs()

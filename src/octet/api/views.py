@@ -50,7 +50,7 @@ async def find_job(service: Service, job_id: str) -> JobView:
     job = await service.queue.get(job_id)
     if job is not None:
         return await view_job(service, job)
-    waiting = await service.queue.find_waiting(job_id)
+    waiting = await service.listing.find(job_id)
     if waiting is not None:
         position = await service.queue.position(job_id)
         return JobView(
