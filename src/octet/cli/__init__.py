@@ -14,6 +14,7 @@ from octet.cli import (
     cancel,
     dead,
     doctor,
+    key,
     logs,
     models,
     queue,
@@ -42,6 +43,7 @@ app.command("submit")(submit.submit)
 app.command("status")(status.status)
 app.command("queue")(queue.queue)
 app.command("cancel")(cancel.cancel)
+app.command("key")(key.key)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(dead.app, name="dead")
