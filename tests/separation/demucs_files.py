@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch", reason="needs the extra `demucs`: pip install torch")
 pytest.importorskip("demucs", reason="needs the extra: pip install 'octet-stems[demucs]'")
 
-from demucs.demucs import Demucs, LayerScale  # type: ignore[attr-defined]  # noqa: E402 - after the skip
+from demucs.demucs import Demucs  # noqa: E402 - after the skip
 from demucs.hdemucs import HDemucs  # noqa: E402 - after the skip
 from demucs.htdemucs import HTDemucs  # noqa: E402 - after the skip
+from demucs.transformer import LayerScale  # noqa: E402 - after the skip
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 44_100
@@ -61,7 +62,7 @@ def _lively(klass: Any, seed: int, **kwargs: Any) -> Any:
     network = klass(SOURCES, **kwargs).eval()
     with torch.no_grad():
         for module in network.modules():
-            if isinstance(module, LayerScale) or type(module).__name__ == "LayerScale":
+            if isinstance(module, LayerScale):
                 module.scale.fill_(0.3)
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):

@@ -361,11 +361,15 @@ class TestKnown:
         script = (
             "import sys; from pathlib import Path; from octet.separation import models\n"
             "from octet.separation.cache import Cache\n"
-            f"model = models.resolve(Path({str(checkpoint)!r}), cache=Cache(Path({str(cache.folder)!r})))\n"  # noqa: E501  # a program's line
+            "checkpoint, cache = map(Path, sys.argv[1:])\n"
+            "model = models.resolve(checkpoint, cache=Cache(cache))\n"
             "print(model.members[0].path, 'torch' in sys.modules)"
         )
         output = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+            [sys.executable, "-c", script, checkpoint, cache.folder],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
 
         # then the converted file is used, and PyTorch is not even imported.

@@ -10,6 +10,7 @@ Importing this needs PyTorch and onnxscript.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -80,19 +81,43 @@ def ints(*values: int) -> Any:
     return op.Constant(value_ints=list(values))
 
 
-def _sum(x: Any, axis: int) -> Any:
-    """The sum over the last axis, `axis`, which stays with the size 1."""
-    length = op.Slice(op.Shape(x), ints(axis), ints(axis + 1))
-    lack = op.Mod(op.Neg(length), ints(ROW))
-    padded = op.Pad(x, op.Concat(ints(*[0] * (2 * axis + 1)), lack, axis=0))
-    rows = op.Reshape(padded, ints(*[0] * axis, -1, ROW))
+def _sum(x: Any, axis: int, length: Any = None) -> Any:
+    """The sum over the last axis, `axis`, which stays with the size 1.
+
+    Args:
+        x: in the graph.
+        axis: the last.
+        length: its size, where it is known; a divisor of it then saves padding.
+    """
+    row = _divisor(length) if isinstance(length, int) else 0
+    if not row:
+        row = ROW
+        lack = op.Mod(op.Neg(_length(x, axis)), ints(ROW))
+        x = op.Pad(x, op.Concat(ints(*[0] * (2 * axis + 1)), lack, axis=0))
+    rows = op.Reshape(x, ints(*[0] * axis, -1, row))
     # Without the reshape in between, OpenVINO would make one sum of the two again.
     sums = op.Reshape(op.ReduceSum(rows, ints(axis + 1), keepdims=1), ints(*[0] * axis, -1))
     return op.ReduceSum(sums, ints(axis), keepdims=1)
 
 
+def _divisor(length: int) -> int:
+    """A length of rows that leaves nothing over, near ROW; 0 if there is none."""
+    near = range(2 * ROW, ROW // 8, -1)
+    return next((row for row in near if length % row == 0), 0)
+
+
+def _length(x: Any, axis: int) -> Any:
+    return op.Slice(op.Shape(x), ints(axis), ints(axis + 1))
+
+
 def _count(x: Any, axis: int) -> Any:
-    return op.Cast(op.Slice(op.Shape(x), ints(axis), ints(axis + 1)), to=1)
+    return op.Cast(_length(x, axis), to=1)
+
+
+def _size(x: Any, axis: int) -> Any:
+    """How many numbers lie behind the first `axis` axes; None where that is not known."""
+    sizes = list(x.shape)[axis:]
+    return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else None
 
 
 def _first_of_tail(rank: int, dim: Any) -> int:
@@ -107,7 +132,7 @@ def _onnx_mean(x: Any, dim: Any = None, keepdim: bool = False, dtype: int = -1) 
     if not axis or not keepdim:
         return op.ReduceMean(x, ints(*(dim or range(rank))), keepdims=int(keepdim))
     flat = op.Reshape(x, ints(*[0] * axis, -1))
-    mean = op.Div(_sum(flat, axis), _count(flat, axis))
+    mean = op.Div(_sum(flat, axis, _size(x, axis)), _count(flat, axis))
     return op.Reshape(mean, ints(*[0] * axis, *[1] * (rank - axis)))
 
 
@@ -117,19 +142,22 @@ def _onnx_std(x: Any, dim: Any = None, correction: Any = None, keepdim: bool = F
     if not axis or not keepdim:
         raise NotImplementedError("Demucs takes deviations over whole inputs only")
     flat = op.Reshape(x, ints(*[0] * axis, -1))
-    count = _count(flat, axis)
-    apart = op.Sub(flat, op.Div(_sum(flat, axis), count))
+    count, size = _count(flat, axis), _size(x, axis)
+    apart = op.Sub(flat, op.Div(_sum(flat, axis, size), count))
     lost = op.Constant(value_float=float(1 if correction is None else correction))
-    variance = op.Div(_sum(op.Mul(apart, apart), axis), op.Sub(count, lost))
+    variance = op.Div(_sum(op.Mul(apart, apart), axis, size), op.Sub(count, lost))
     return op.Reshape(op.Sqrt(variance), ints(*[0] * axis, *[1] * (rank - axis)))
 
 
 def _onnx_group_norm(x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
     flat = op.Reshape(x, ints(0, groups, -1))
-    count = _count(flat, 2)
-    apart = op.Sub(flat, op.Div(_sum(flat, 2), count))
-    variance = op.Div(_sum(op.Mul(apart, apart), 2), count)
-    normal = op.Div(apart, op.Sqrt(op.Add(variance, op.Constant(value_float=eps))))
+    count, size = _count(flat, 2), _size(x, 1)
+    size = size // groups if size else None
+    apart = op.Sub(flat, op.Div(_sum(flat, 2, size), count))
+    variance = op.Div(_sum(op.Mul(apart, apart), 2, size), count)
+    deviation = op.Sqrt(op.Add(variance, op.Constant(value_float=eps)))
+    # One small division, as dividing the large tensor takes longer than multiplying it.
+    normal = op.Mul(apart, op.Div(op.Constant(value_float=1.0), deviation))
     each = ints(-1, *[1] * (len(x.shape) - 2))
     scaled = op.Mul(op.Reshape(normal, op.Shape(x)), op.Reshape(weight, each))
     return op.Add(scaled, op.Reshape(bias, each))

@@ -115,7 +115,8 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,
         }
         cached = {} if cache is None else {"CACHE_DIR": str(cache)}
-        self._compiled = self._compile(self.spec.segment, cached)
+        self._usual = self.spec.valid_length(self.spec.segment)
+        self._compiled = self._compile(self._usual, cached)
         self.running: set[_Running] = set()
 
     def prepare(self, mix: np.ndarray) -> _Prepared:
@@ -130,7 +131,7 @@ class OpenVinoNetwork:
         A length other than the segment's (the end of a song, for some models) is compiled
         for this once: its memory is freed with it.
         """
-        usual = prepared.length == self.spec.segment
+        usual = prepared.length == self._usual
         compiled = self._compiled if usual else self._compile(prepared.length, {})
         running = _Running(self, compiled, prepared)
         self.running.add(running)
