@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.jobs.connection import connect
+from octet.separation.registry import REGISTRY
 from tests.ceph import Ceph, ceph
+from tests.worker.odd_compute import entries
 from tests.worker.service import Service
 
 __all__ = ["ceph"]
@@ -16,6 +18,13 @@ __all__ = ["ceph"]
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def odd_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Supervisors of the test's own process know the odd models, until the test ends."""
+    for name, entry in entries().items():
+        monkeypatch.setitem(REGISTRY, name, entry)
 
 
 @pytest.fixture

@@ -50,10 +50,9 @@ _MIB = 1024**2
 _BLOCK = 44_100
 
 
-def admit() -> None:
-    """Has the supervisor of this process accept the odd models in messages."""
-    for name in NAMES:
-        registry.REGISTRY[name] = replace(registry.REGISTRY["pocket"], name=name)
+def entries() -> dict[str, registry.Entry]:
+    """What the registry has to hold for a supervisor to accept the odd models in messages."""
+    return {name: replace(registry.REGISTRY["pocket"], name=name) for name in NAMES}
 
 
 class Odd:

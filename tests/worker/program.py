@@ -10,6 +10,7 @@ import sys
 
 from octet.jobs.connection import queue_url
 from octet.jobs.logbook import set_up_logging
+from octet.separation.registry import REGISTRY
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from octet.worker.supervisor import Supervisor
 from tests.worker import odd_compute
@@ -17,7 +18,7 @@ from tests.worker import odd_compute
 COMPUTE = (sys.executable, "-m", "tests.worker.odd_compute")
 
 if __name__ == "__main__":
-    odd_compute.admit()
+    REGISTRY.update(odd_compute.entries())
     service = read_settings(ServiceSettings)
     set_up_logging("worker", "debug", queue_url(service))
     asyncio.run(Supervisor(service, read_settings(SeparationSettings), compute=COMPUTE).run())

@@ -22,7 +22,6 @@ from octet.storage.buckets import open_buckets
 from octet.storage.resultkeys import STAGING
 from octet.tracks import TRACKS
 from octet.worker.supervisor import Supervisor
-from tests.worker import odd_compute
 from tests.worker.program import COMPUTE
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from octet.jobs.job import Job
-
-odd_compute.admit()
 
 
 def song(number: int = 0, seconds: float = 0.2, rate: int = 8000) -> bytes:
