@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import material
+from benchmarks import material, service
 from benchmarks.measure import Run, median, run, spread
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def main() -> None:
     parts: dict[str, Callable[[int], list[str]]] = {
         "demucs": compare,
         "pocket": pocket,
+        "queue": lambda _: service.queue_figures(),
+        "service": lambda rounds: service.overhead(material.song(60), rounds),
         "memory": lambda _: memory_pocket(),
         "memory-sized": lambda _: memory_sized(),
     }
