@@ -117,6 +117,12 @@ CAMPAIGN = (
         ("tests/jobs/test_restarts.py::test_a_killed_server_loses_no_accepted_job",),
     ),
     Entry(
+        10,
+        "500 jobs while queue and store fail: resets, 5 s of latency, lost answers, 10 % of"
+        " 500 and 503, bodies cut in half",
+        ("tests/reliability/test_faults.py",),
+    ),
+    Entry(
         11,
         "two workers are forced onto one job, 200 times; 200 on the queue",
         (

@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Hand = Callable[[bytes, "Talk"], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """One connection: what its client sends, and the ways back to it and on to the server."""
+
+    reader: asyncio.StreamReader
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
 
 
 class LossyProxy:
@@ -18,6 +30,7 @@ class LossyProxy:
         share: of the replies that are lost, 0 to 1.
         lost: how many were.
         port: where it listens.
+        random: decides about that.
     """
 
     def __init__(self, target: int, seed: int) -> None:
@@ -25,7 +38,7 @@ class LossyProxy:
         self.lost = 0
         self.port = 0
         self._target = target
-        self._random = random.Random(seed)
+        self.random = random.Random(seed)
         self._passing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -46,30 +59,40 @@ class LossyProxy:
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+    async def _pass(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        answers, server = await asyncio.open_connection("127.0.0.1", self._target)
+        talk = Talk(reader, client, server)
         ways = [
-            asyncio.create_task(self._copy(reader, downstream, lossy=False)),
-            asyncio.create_task(self._copy(upstream, writer, lossy=True)),
+            asyncio.create_task(self._copy(reader, server, talk, self.ask)),
+            asyncio.create_task(self._copy(answers, client, talk, self.answer)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
-            for end in (writer, downstream):
+            for end in (client, server):
                 end.close()
             await asyncio.gather(
-                *ways, writer.wait_closed(), downstream.wait_closed(), return_exceptions=True
+                *ways, client.wait_closed(), server.wait_closed(), return_exceptions=True
             )
 
     async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lossy: bool
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, talk: Talk, hand: Hand
     ) -> None:
         with suppress(ConnectionError):
-            while data := await reader.read(65_536):
-                if lossy and self._random.random() < self.share:
-                    self.lost += 1
-                    return
-                writer.write(data)
-                await writer.drain()
+            while (data := await source.read(65_536)) and await hand(data, talk):
+                await target.drain()
+
+    async def ask(self, data: bytes, talk: Talk) -> bool:
+        """Hands on what a client has sent; False ends the connection."""
+        talk.server.write(data)
+        return True
+
+    async def answer(self, data: bytes, talk: Talk) -> bool:
+        """Hands on what the server has answered; False ends the connection."""
+        if self.random.random() < self.share:
+            self.lost += 1
+            return False
+        talk.client.write(data)
+        return True
