@@ -54,7 +54,7 @@ class QueueServer:
         self._folder = folder
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = find_free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -104,7 +104,8 @@ class QueueServer:
             self._process.wait()
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
+    """A port of loopback on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
