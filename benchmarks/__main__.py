@@ -119,6 +119,7 @@ def main() -> None:
         "demucs": compare,
         "pocket": pocket,
         "queue": lambda _: service.queue_figures(),
+        "load": lambda _: service.load_figures(),
         "service": lambda rounds: service.overhead(material.song(60), rounds),
         "memory": lambda _: memory_pocket(),
         "memory-sized": lambda _: memory_sized(),

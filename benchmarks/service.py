@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import signal
+import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import octet
+from benchmarks import load
 from octet.jobs.claims import Claims
 from octet.jobs.connection import connect
 from octet.jobs.embedded import EmbeddedServer
@@ -27,6 +26,7 @@ CLIENTS = 20
 SONGS = 200
 WAITING = 10_000
 PUSHES = 200
+REQUESTS = 500
 
 
 def queue_figures() -> list[str]:
@@ -41,16 +41,21 @@ async def _queue_figures(folder: Path) -> list[str]:
         try:
             rate = await _submissions(JobQueue(client), "waits", SONGS)
             await client.flushall()
+            few = await _few(JobQueue(client), Claims(client, "bench"))
             idle = await _push_to_claim(server.url)
             await _submissions(JobQueue(client), "many", WAITING)
             claims = await _claims(Claims(client, "bench"))
+            disk = _disk(folder)
         finally:
             await client.aclose()
     return [
         "Queue (private Valkey, fsync at every change):",
         f"- {SONGS} songs by {CLIENTS} clients at once: {rate:.0f} submissions a second",
-        f"- from push to claim, {PUSHES} times: {_spread(idle)}",
-        f"- a claim and its end while {WAITING} wait: {_spread(claims)}",
+        f"- from push to claim, {PUSHES} times: {load.spread(idle)}",
+        f"- a claim and its end while few wait: {load.spread(few)}; while {WAITING} wait: "
+        f"{load.spread(claims)}",
+        f"- for comparison, one write to this disk (fdatasync): {load.spread(disk)}; from push to "
+        "claim takes two of them, a claim and its end three",
     ]
 
 
@@ -92,6 +97,12 @@ async def _push_to_claim(url: str) -> list[float]:
     return seconds
 
 
+async def _few(queue: JobQueue, claims: Claims) -> list[float]:
+    """The same as `_claims`, while no more than that wait."""
+    await _submissions(queue, "few", PUSHES)
+    return await _claims(claims)
+
+
 async def _claims(claims: Claims) -> list[float]:
     seconds = []
     for _ in range(PUSHES):
@@ -105,45 +116,45 @@ async def _claims(claims: Claims) -> list[float]:
     return seconds
 
 
+def load_figures() -> list[str]:
+    """The whole service with `pocket`, many clients, and a long queue."""
+    figures = load.measure(SONGS, CLIENTS, WAITING, REQUESTS)
+    return load.lines(figures, SONGS, CLIENTS, WAITING)
+
+
 def overhead(song: Path, rounds: int) -> list[str]:
     """What `octet up` adds to a separation: the song goes up, waits, and its tracks come back."""
-    shares = []
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "octet", "up", "--data-dir", folder, "--port", "0"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        try:
-            url = _address(process)
-            with octet.Client(url) as client:
-                for number in range(rounds + 1):
-                    copy = Path(folder) / f"{number}.wav"
-                    # Another song each time, or it would be recognised and not be separated.
-                    copy.write_bytes(song.read_bytes() + bytes(number))
-                    start = time.perf_counter()
-                    job = client.wait(client.submit(copy)["id"])
-                    whole = time.perf_counter() - start
-                    inside = client.manifest(job["id"])["timings"]["total"]
-                    shares.append((whole - inside) / inside)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+    shares, answers = [], []
+    with load.up() as service, octet.Client(service.url) as client:
+        for number in range(rounds + 1):
+            copy = service.folder / f"{number}.wav"
+            # Another song each time, or it would be recognised and not be separated.
+            copy.write_bytes(song.read_bytes() + bytes(number))
+            start = time.perf_counter()
+            job = client.wait(client.submit(copy)["id"])
+            whole = time.perf_counter() - start
+            inside = client.manifest(job["id"])["timings"]["total"]
+            shares.append((whole - inside) / inside)
+        copy.write_bytes(song.read_bytes() + bytes(rounds + 1))
+        long_job = client.submit(copy)["id"]
+        while client.job(long_job)["state"] in ("waiting", "running"):
+            answers += load.answers(service.url, job["id"], 50)
     counted = sorted(shares[1:])  # the first one also loads the model
     return [
         f"What the service adds to a separation of {song.name} with pocket: "
         f"{statistics.median(counted) * 100:.1f} % ({counted[0] * 100:.1f} to "
         f"{counted[-1] * 100:.1f})",
+        f"- {len(answers)} answers of the API while the worker computes: {load.spread(answers)}",
     ]
 
 
-def _address(process: subprocess.Popen[str]) -> str:
-    for line in process.stdout or ():
-        if line.startswith("Octet is ready at "):
-            return line.split()[4]
-    raise SystemExit("the service did not start")
-
-
-def _spread(seconds: list[float]) -> str:
-    ordered = sorted(seconds)
-    tail = ordered[int(len(ordered) * 0.99) - 1]
-    return f"median {statistics.median(ordered) * 1e3:.1f} ms, 99th percentile {tail * 1e3:.1f} ms"
+def _disk(folder: Path) -> list[float]:
+    """Seconds until this disk has what was appended to a file: no durable step is faster."""
+    seconds = []
+    with (folder / "appended").open("ab", buffering=0) as file:
+        for _ in range(PUSHES):
+            start = time.perf_counter()
+            file.write(bytes(800))
+            os.fdatasync(file.fileno())
+            seconds.append(time.perf_counter() - start)
+    return seconds
