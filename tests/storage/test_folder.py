@@ -184,3 +184,31 @@ asyncio.run(main())
         "b'old'",
     ]
     assert writing(tmp_path / "bucket") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a descriptor is")
+async def test_what_is_staged_costs_one_synchronisation_and_what_lasts_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a bucket whose folders are there, and a count of what is brought to the disk
+    bucket = FolderBucket(tmp_path / "bucket", "bucket")
+    await bucket.ensure()
+    await bucket.put_bytes("queue/one", b"1", content_type="audio/wav")
+    await bucket.put_bytes(".staging/uploads/one", b"1", content_type="audio/wav")
+    synchronised: list[str] = []
+    really = os.fsync
+
+    def counted(descriptor: int) -> None:
+        synchronised.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    # when something is staged, then its bytes are brought there, and not its name
+    await bucket.put_bytes(".staging/uploads/two", b"2", content_type="audio/wav")
+    assert len(synchronised) == 1
+    assert f"{tmp_path}/bucket/.octet/new/" in synchronised[0]
+    # when it goes where it belongs, then so does what it is called and what is said about it
+    await bucket.copy(".staging/uploads/two", "queue/two")
+    assert f"{tmp_path}/bucket/queue" in synchronised
+    assert f"{tmp_path}/bucket/.octet/about/queue" in synchronised
+    assert (await bucket.head("queue/two")).content_type == "audio/wav"

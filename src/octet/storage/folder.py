@@ -10,6 +10,9 @@ synchronises the folder: a killed process leaves the old object or the new one, 
 power cut, on a disk that keeps its promises. A power cut between the two steps of a put may
 leave the old bytes with the new content type, until the put is made again. (On macOS fsync
 hands the bytes to the drive, which may hold them in its cache for a moment longer.)
+
+What is staged (`.staging/`) is nobody's result yet: its bytes are synchronised, its name only
+once it is copied to where it belongs. After a power cut it may be gone, and is made again.
 """
 
 # ruff: noqa: D102 - the contract of every method is in octet.storage.bucket
@@ -34,6 +37,7 @@ from octet.storage.attributes import PLAIN_TYPE, check_names
 from octet.storage.bucket import LinkMethod, ObjectEntry, ObjectHead
 from octet.storage.faults import check_key, explained
 from octet.storage.objects import ObjectBucket
+from octet.storage.resultkeys import STAGING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
@@ -261,18 +265,23 @@ class FolderBucket(ObjectBucket):
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> None:
-        """Makes the written and settled file the object, as durably as the disk allows."""
+        """Makes the written and settled file the object, if it is not staged as durably as the disk
+        allows.
+        """
         path, beside = self._path(key), self._about_path(key)
+        lasting = not key.startswith(f"{STAGING}/")
         with self._locked():
             self._check(key, path, if_absent, if_match)
             if about is not None:
                 with self._new() as (other, other_name):
                     other.write(about)
-                    _settle(other)
-                    _move(other_name, beside)
+                    other.flush()
+                    if lasting:
+                        _settle(other)
+                    _move(other_name, beside, lasting=lasting)
             elif beside.exists():
                 beside.unlink()
-            _move(name, path)
+            _move(name, path, lasting=lasting)
 
     def _check(self, key: str, path: Path, if_absent: bool, if_match: str | None) -> None:
         if if_absent and path.exists():
@@ -294,15 +303,16 @@ class FolderBucket(ObjectBucket):
             yield
 
 
-def make_folders(path: Path) -> None:
-    """Makes a folder and those above it, durably."""
+def make_folders(path: Path, *, lasting: bool = True) -> None:
+    """Makes a folder and those above it, durably unless they need not last."""
     missing = []
     while not path.is_dir():
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        _synchronise(folder.parent)
+        if lasting:
+            _synchronise(folder.parent)
 
 
 def _settle(file: BinaryIO) -> None:
@@ -311,10 +321,11 @@ def _settle(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _move(name: Path, path: Path) -> None:
-    make_folders(path.parent)
+def _move(name: Path, path: Path, *, lasting: bool) -> None:
+    make_folders(path.parent, lasting=lasting)
     name.replace(path)
-    _synchronise(path.parent)
+    if lasting:
+        _synchronise(path.parent)
 
 
 def _synchronise(folder: Path) -> None:
