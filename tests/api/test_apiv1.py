@@ -100,6 +100,16 @@ def test_a_model_does_not_change_where_the_tracks_are(api: httpx.Client, worker:
     assert api.get(f"/apiv1/track/{name}/vocals").status_code == 404
 
 
+def test_a_range_beyond_the_end_of_a_track(api: httpx.Client, worker: StandIn) -> None:
+    name = separate(api, song(1)).json()["hash"]
+    worker.finish()
+    beyond = {"Range": "bytes=99999999-"}
+    answer = api.get(f"/apiv1/track/{name}/vocals", headers=beyond)
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{len(track_bytes(name, 'vocals'))}"
+    assert list(answer.json()) == ["reason"]
+
+
 def test_tracks_of_other_workers_are_served(api: httpx.Client, store: Path) -> None:
     # given a song hashed with SHA-224, and files without a manifest
     name = "ab" * 28

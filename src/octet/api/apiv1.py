@@ -111,8 +111,7 @@ async def queue(service: ServiceHere) -> dict[str, list[str]]:
         200: {"description": "The file.", "content": {"audio/*": {}}},
         206: {"description": "A part of it, as the header Range asks.", "content": {"audio/*": {}}},
         304: {"description": "It is the one that the client has."},
-        416: {"description": "The range lies beyond its end."},
-        **reasons(404),
+        **reasons(404, 416),
     },
     summary="A track",
 )

@@ -63,11 +63,11 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
         middleware=[
+            Middleware(_WithoutSlash),
             Middleware(metrics.Measure, metrics=measured),
             Middleware(Patience, seconds=patience),
             Middleware(Gate, settings=settings),
             Middleware(problems.LastResort),
-            Middleware(_WithoutSlash),
         ],
     )
     app.state.metrics = measured

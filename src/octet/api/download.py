@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from octet.api.problems import problem
+from octet.api.problems import is_lab, problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,6 +62,7 @@ async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> 
             "beyond-the-end",
             "the range lies beyond the end of the track",
             headers={"Content-Range": f"bytes */{head.size}"},
+            lab=is_lab(request.url.path),
         )
     start, end = wanted
     status = 200 if (start, end) == (0, head.size) else 206

@@ -48,7 +48,9 @@ _KINDS: tuple[tuple[type[OctetError], int], ...] = (
     (RemoteError, 422),
     (SettingError, 422),
 )
-_LAB = {405: 405, 401: 401, 403: 403, 404: 404, 408: 408, 409: 409, 413: 413, 503: 503}
+_LAB = frozenset({401, 403, 404, 405, 408, 409, 413, 416, 503})
+"""Statuses that /apiv1 has; its other errors of the client are 400."""
+
 _AWAY = {
     "queue": ("the queue does not answer", "Try again in a few seconds"),
     "storage": ("the store does not answer", "Try again in a few seconds"),
@@ -122,7 +124,7 @@ def problem(
     """
     if lab:
         reason = f"{detail}. {hint}" if hint else detail
-        return JSONResponse({"reason": reason}, _LAB.get(status, _lab_status(status)), headers)
+        return JSONResponse({"reason": reason}, _lab_status(status), headers)
     body: dict[str, Any] = {
         "type": f"urn:octet:error:{code}",
         "title": HTTPStatus(status).phrase,
@@ -261,4 +263,4 @@ def _one_line(error: Exception) -> str:
 
 
 def _lab_status(status: int) -> int:
-    return 400 if status < 500 else status
+    return status if status in _LAB or status >= 500 else 400
