@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     from redis.asyncio import Redis
-    from redis.commands.core import AsyncScript
 
 _NAMES = {
     "queue": keys.QUEUE,
@@ -78,7 +78,6 @@ class Scripts:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._known: dict[str, AsyncScript] = {}
 
     async def run(self, name: str, *arguments: str | bytes | int) -> Any:
         """Runs lua/NAME.lua with these ARGV.
@@ -88,9 +87,16 @@ class Scripts:
                 run.
             QueueError: the server refused.
         """
-        script = self._known.get(name)
-        if script is None:
-            script = self._redis.register_script(script_text(name))
-            self._known[name] = script
+        text = script_text(name)
         async with reaching():
-            return await script(args=arguments)
+            try:
+                return await reply_of(self._redis.evalsha(_hash_of(text), 0, *arguments))
+            except exceptions.NoScriptError:
+                # Not SCRIPT LOAD and again: the server may be another one by then.
+                return await reply_of(self._redis.eval(text, 0, *arguments))
+
+
+@cache
+def _hash_of(text: str) -> str:
+    """What the server calls a script."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
