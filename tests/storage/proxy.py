@@ -24,8 +24,21 @@ class Line:
         self.port = 0
         self.cuts: list[int] = []
         self.opened = 0
+        self._carrying: set[asyncio.Task[None]] = set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begins to carry a connection."""
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         left = self.cuts.pop(0) if self.cuts else None
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
@@ -44,6 +57,9 @@ class Line:
             upward.cancel()
             far_writer.close()
             writer.transport.abort() if left is not None else writer.close()
+            await asyncio.gather(
+                upward, far_writer.wait_closed(), writer.wait_closed(), return_exceptions=True
+            )
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,12 +73,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def line_to(target: int) -> AsyncIterator[Line]:
     """A line to a port of this machine."""
     line = Line(target)
-    server = await asyncio.start_server(line.carry, "127.0.0.1", 0)
+    server = await asyncio.start_server(line.accept, "127.0.0.1", 0)
     line.port = server.sockets[0].getsockname()[1]
     try:
         yield line
     finally:
         server.close()
+        await line.close()
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ from tests.ceph import ACCESS_KEY, SECRET_KEY
 from tests.storage.proxy import line_to, server_that_says
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from octet.storage.bucket import Bucket
@@ -109,6 +109,27 @@ async def test_a_put_whose_answer_is_lost_is_not_a_rivals(
             fresh = at(reached, line.port)
             await fresh.put_bytes(key, b"mine %d" % cut, if_absent=True)
             assert await bucket.get_bytes(key) == b"mine %d" % cut
+
+
+async def test_an_upload_whose_end_is_not_told_may_be_put_again(
+    ceph: Ceph, reached: StorageConfig
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"a song"
+
+    unknown = 0
+    async with line_to(ceph.port) as line:
+        # The upload begins, gets its only part, and ends: each answer is cut off once.
+        for cut in range(50, 1500, 50):
+            line.cuts = [cut]
+            bucket = at(reached, line.port)
+            try:
+                await bucket.put_stream("key", chunks())
+            except StorageUnavailableError:
+                unknown += 1
+                await bucket.put_stream("key", chunks())
+            assert await bucket.get_bytes("key") == b"a song"
+    assert unknown, "no end was lost"
 
 
 @pytest.mark.parametrize(

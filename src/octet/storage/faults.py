@@ -110,6 +110,11 @@ def _missing(place: str, key: str, text: str) -> StorageError:
         return StorageError(
             f"{place} does not exist", "create it, or let octet create it with these keys"
         )
+    if "NoSuchUpload" in text:
+        # The answer to the last step of an upload was lost: that ended it, or somebody else did.
+        return StorageUnavailableError(
+            f"{place} did not tell whether {key!r} was put whole", "put it again"
+        )
     return ObjectMissingError(f"{place} has no object {key!r}")
 
 
