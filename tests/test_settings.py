@@ -1,13 +1,17 @@
 """Settings: read from the environment, explained when wrong, and all of them documented."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from octet import Client
 from octet.errors import SettingError
 from octet.settings import SeparationSettings, ServiceSettings, describe, read_settings
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "settings.md"
+SOURCE = ROOT / "src" / "octet"
 
 
 def table(kind) -> str:
@@ -82,3 +86,88 @@ def test_an_api_key_must_be_a_hash(monkeypatch):
         read_settings(ServiceSettings)
     # then the message does not give it away
     assert "my-secret-key" not in str(caught.value)
+
+
+SAMPLES = {
+    "OCTET_MODEL": "htdemucs",
+    "OCTET_MODEL_POLICY": "commercial",
+    "OCTET_TRUST_CHECKPOINT": "true",
+    "OCTET_DEVICE": "cpu",
+    "OCTET_PRECISION": "fp32",
+    "OCTET_OVERLAP": "0.5",
+    "OCTET_SHIFTS": "2",
+    "OCTET_FORMAT": "flac",
+    "OCTET_BITS": "24",
+    "OCTET_BITRATE": "192",
+    "OCTET_CACHE": "/cache",
+    "OCTET_SCRATCH": "/scratch",
+    "OCTET_MAX_BYTES": "1000",
+    "OCTET_MAX_SECONDS": "60",
+    "OCTET_MAX_CHANNELS": "2",
+    "REDIS_HOST": "queue.example",
+    "REDIS_PORT": "6380",
+    "OCTET_REDIS_URL": "rediss://queue.example/1",
+    "MINIO_ENDPOINT": "s3.example:9000",
+    "MINIO_ACCESS_KEY": "who",
+    "MINIO_SECRET_KEY": "sesame",
+    "MINIO_SECURE": "true",
+    "QUEUE_BUCKET": "songs",
+    "OUTPUT_BUCKET": "tracks",
+    "OCTET_STORAGE": "file:///songs",
+    "OCTET_S3_REGION": "eu-north-1",
+    "OCTET_PUBLIC_ENDPOINT": "https://s3.example",
+    "OCTET_PRESIGN": "true",
+    "OCTET_HOST": "::1",
+    "OCTET_PORT": "5001",
+    "OCTET_API_KEYS": "0" * 64,
+    "OCTET_OPEN": "true",
+    "OCTET_MAX_UPLOAD": "1000",
+    "OCTET_MAX_QUEUE": "10",
+    "OCTET_ALLOW_HOSTS": "10.0.0.0/8,localhost",
+    "OCTET_WEBHOOK_SECRET": "whsec_" + "A" * 32,
+    "OCTET_KEEP_DAYS": "7",
+    "OCTET_WORKER_ID": "worker-1",
+    "OCTET_LEASE": "10",
+    "OCTET_GRACE": "5",
+    "OCTET_ATTEMPTS": "5",
+    "OCTET_FALLBACK": "none",
+    "OCTET_STALL": "60",
+    "OCTET_MEMORY_LIMIT": "4096",
+    "OCTET_METRICS_PORT": "9100",
+    "OCTET_LOG_LEVEL": "debug",
+}
+CLIENT = {"OCTET_URL", "OCTET_KEY"}
+
+
+def documented() -> list[str]:
+    return re.findall(r"^\| `([A-Z0-9_]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+
+
+def test_every_documented_variable_is_read(monkeypatch):
+    # given a document that has each variable once
+    assert sorted(documented()) == sorted({*SAMPLES, *CLIENT})
+    for kind in (SeparationSettings, ServiceSettings):
+        names = [name for name, _, _ in describe(kind)]
+        before = read_settings(kind).model_dump()
+        # when all of them are set to something else than their defaults
+        for name in names:
+            monkeypatch.setenv(name, SAMPLES[name])
+        after = read_settings(kind).model_dump()
+        # then each has changed its setting
+        assert [field for field in before if before[field] == after[field]] == []
+
+
+def test_the_client_reads_its_variables(monkeypatch):
+    monkeypatch.setenv("OCTET_URL", "http://songs.example:80")
+    monkeypatch.setenv("OCTET_KEY", "a key")
+    with Client() as client:
+        assert client.url == "http://songs.example:80"
+        assert client._http.headers["Authorization"] == "Bearer a key"
+
+
+def test_no_variable_is_read_that_is_not_documented():
+    # given the code, when all names that look like variables of Octet are taken from it
+    code = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    named = set(re.findall(r"\bOCTET_[A-Z0-9_]+\b", code))
+    # then they are in the document, but for the one that only tests set
+    assert named - set(documented()) == {"OCTET_FAILPOINT"}

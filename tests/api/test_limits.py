@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.answers import problem
 from tests.api.songs import name_of, song
+from tests.chaos import rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,18 +70,19 @@ class Wire:
 def test_an_upload_is_cut_off_at_the_limit(
     start: Start, store: Path, path: str, head: bytes, share: float
 ) -> None:
-    # given a limit of 8 MiB and a client that sends 160
-    api = start(max_upload=8 * MIB)
+    # given a limit of 8 MiB and a client that sends 160; in full, of 100 MiB and one of 1 GiB
+    limit, most = rounds(8, 100) * MIB, rounds(160, 1024) * MIB
+    api = start(max_upload=limit)
     data = song(1, 64 * 1024) if path == "/v1/jobs" else b"//uQ" * 16384
     with Wire(api) as wire:
-        wire.send_chunked(path, data, 160 * MIB, head)
+        wire.send_chunked(path, data, most, head)
         answer = wire.answer()
 
     # then it is told, what was taken is the limit, what is dropped after it, and what lay in
     # the buffers of the connection, and nothing of it is kept
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"larger than" in answer
-    assert 8 * MIB < wire.sent < 8 * MIB / share + 20 * MIB
+    assert limit < wire.sent < limit / share + 20 * MIB
     bucket = store / "demucs-bucket"
     assert [path for path in bucket.rglob("*") if path.is_file() and path.name != "lock"] == []
 
