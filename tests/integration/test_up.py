@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from octet.tracks import TRACKS
+from tests.chaos import FULL, rounds
 from tests.cli.test_separate import make_song
 
 pytestmark = pytest.mark.timeout(240)
@@ -34,6 +36,9 @@ class Up:
             env={**os.environ, "OCTET_LEASE": "3", **environment},
         )
         self.said: list[str] = []
+
+    def until_ready(self) -> None:
+        """Reads what it says until it accepts songs."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.said.append(line)
@@ -50,9 +55,11 @@ class Up:
         """kill -9 of every process, the first one last, so that none can tidy up."""
         family = self.family()
         for process in family:
-            process.send_signal(signal.SIGSTOP)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP)
         for process in reversed(family):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         psutil.wait_procs(family, timeout=20)
 
@@ -61,6 +68,7 @@ class Up:
 def running(folder: Path, **environment: str) -> Iterator[Up]:
     up = Up(folder, **environment)
     try:
+        up.until_ready()
         yield up
     finally:
         if up.process.poll() is None:
@@ -135,6 +143,41 @@ def test_after_kill_9_of_everything_it_goes_on_where_it_was(tmp_path):
         for name in names:
             assert manifest(up.url, name)["outcome"] == "complete"
         assert httpx.get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
+
+
+@pytest.mark.timeout(3600 if FULL else 240)
+def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
+    # given a service that is killed again and again, with kill -9 of every process
+    data, names = tmp_path / "data", []
+    chance = random.Random(11)
+    for number in range(rounds(2, 25)):
+        # while it starts
+        starting = Up(data)
+        time.sleep(chance.uniform(0, 2))
+        starting.kill_all()
+        assert starting.process.stdout
+        starting.process.stdout.close()
+        # and a moment after it has taken in songs
+        with running(data) as up:
+            songs = [make_song(tmp_path / f"{number}{n}.wav", 1, 10 * number + n) for n in (1, 2)]
+            names += [submit(up.url, song) for song in songs]
+            time.sleep(chance.uniform(0, 2))
+            up.kill_all()
+    # when it is started once more, then each song is complete and whole
+    with running(data) as up:
+        for name in names:
+            receipt = manifest(up.url, name)
+            assert receipt["outcome"] == "complete"
+            assert set(receipt["tracks"]) == set(TRACKS)
+            for track, facts in receipt["tracks"].items():
+                answer = httpx.get(f"{up.url}/v1/songs/{name}/tracks/{track}", timeout=30)
+                assert hashlib.sha256(answer.content).hexdigest() == facts["sha256"]
+        # and nothing waits, nothing was given up, and nothing half-written is left
+        assert httpx.get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
+        assert httpx.get(f"{up.url}/v1/dead", timeout=30).json()["count"] == 0
+    kept = {path.name for path in (data / "storage" / "demucs-output").glob("*.*")}
+    whole = {f"{name}-{track}.mp3" for name in names for track in TRACKS}
+    assert kept - {".octet", ".staging"} == whole | {f"{name}-manifest.json" for name in names}
 
 
 def test_children_do_not_outlive_a_killed_parent(tmp_path):
