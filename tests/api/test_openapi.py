@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from octet.api.app import create_app
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from tests.api.songs import song
+from tests.chaos import rounds
 
 if TYPE_CHECKING:
     import httpx
@@ -43,7 +44,7 @@ def _bytes(context: Any, value: Any) -> Any:
 
 @SCHEMA.parametrize()
 @settings(
-    max_examples=6,
+    max_examples=rounds(6, 100),
     deadline=None,
     derandomize=True,
     database=None,
