@@ -130,6 +130,9 @@ class SongReader:
         pictures = [one for one in self._container.streams.video if one.disposition & attached]
         try:
             yield from self._container.demux(self._stream, *pictures)
+        except IndexError:
+            # At its very end PyAV stumbles over streams that turned up on the way (MPEG-TS).
+            return
         except (av.FFmpegError, OSError) as error:
             raise self._damage() from error
 
