@@ -150,6 +150,11 @@ CAMPAIGN = (
         "forbidden addresses, checked at the socket",
         ("tests/webhooks/test_guard.py",),
     ),
+    Entry(
+        16,
+        "10,000 mutated songs of every accepted format, and crafted ones",
+        ("tests/reliability/test_hostile.py",),
+    ),
 )
 
 

@@ -111,6 +111,8 @@ def muxed(
         streams: list[Any] = [container.add_stream(codec, rate=rate) for _ in tracks]
         for stream in streams:
             stream.codec_context.layout = layout
+            if codec.startswith("wma"):  # it takes no rate below
+                stream.bit_rate = 128_000
             if wide := [one for one in stream.codec.audio_formats or () if one.name == "s32p"]:
                 stream.codec_context.format = wide[0]
             elif codec in ("flac", "tta"):
