@@ -155,6 +155,11 @@ CAMPAIGN = (
         "10,000 mutated songs of every accepted format, and crafted ones",
         ("tests/reliability/test_hostile.py",),
     ),
+    Entry(
+        17,
+        "ten minutes of songs, and somebody is killed every minute",
+        ("tests/reliability/test_soak.py",),
+    ),
 )
 
 
