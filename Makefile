@@ -1,7 +1,7 @@
 # Every target sets up what it needs in .venv, again and again without harm.
 #   make demo    the demo song through the whole service (needs no PyTorch)
 #   make check   format, lint, types
-#   make test    all tests
+#   make test    all tests, on all cores; PYTEST="-n0 tests/audio" runs some of them, on one
 #   make chaos   the reliability tests in full (hours); CHAOS="1 6" runs some of them
 #   make bench   side by side with demucs' own program
 #   make model   train the bundled model (MUSIC=..., SAMPLES=...)
@@ -44,7 +44,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format $(CODE)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST)
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.campaign $(CHAOS)

@@ -1,7 +1,7 @@
 """A throwaway object store for tests: one node of Ceph with its S3 gateway, on loopback.
 
 Nothing is kept: objects live in the memory of the storage daemon, and all daemons die with
-the tests, however those end. In a conftest.py: `from tests.ceph import ceph  # noqa: F401`.
+the tests, however those end. The fixture is known to all tests by tests/conftest.py.
 """
 
 from __future__ import annotations

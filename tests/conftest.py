@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.ceph import ceph
 from tests.servers import BINARIES, QueueServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+__all__ = ["ceph"]  # known here, so that all tests share one
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in the programs that tests start, even if the tests run in the background.
+
+    A shell starts what it puts there with SIGINT ignored, and programs inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

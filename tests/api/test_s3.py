@@ -13,7 +13,6 @@ from octet.tracks import TRACKS
 from tests.api.conftest import serving
 from tests.api.songs import name_of, song
 from tests.api.worker import StandIn, track_bytes
-from tests.ceph import ceph  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def on_s3(
-    ceph: Ceph,  # noqa: F811 - the fixture
+    ceph: Ceph,
     queue_servers: Callable[[str], QueueServer],
     valkey: redis.Redis,
 ) -> ServiceSettings:

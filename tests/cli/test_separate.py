@@ -170,14 +170,17 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path, number):
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("out/.octet-*/*.mp3")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    # when it is interrupted
-    process.send_signal(number)
-    _, error = process.communicate(timeout=30)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out/.octet-*/*.mp3")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        # when it is interrupted
+        process.send_signal(number)
+        _, error = process.communicate(timeout=30)
+    finally:
+        process.kill()
     # then it ends soon, says so, and nothing half-written is left
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert "Traceback" not in error

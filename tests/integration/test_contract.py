@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.tracks import TRACKS
-from tests.ceph import ACCESS_KEY, SECRET_KEY, Ceph, ceph
+from tests.ceph import ACCESS_KEY, SECRET_KEY
 from tests.cli.test_separate import make_song
 from tests.servers import QueueServer, find_free_port, missing
 from tests.worker.receiver import Receiver
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["ceph"]
+    from tests.ceph import Ceph
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("contract"),  # all talk to one service
+]
 
 SIGNING_SECRET = "whsec_" + base64.b64encode(b"a secret of these tests").decode()
 

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # A conversion is traced in Python: seconds on an idle machine, minutes on a busy one.
-pytestmark = [pytest.mark.demucs, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.demucs,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("demucs_export"),  # each network is converted once
+]
 
 EXACT = 1e-5
 """Relative: what float32 leaves, with sums taken in another order."""

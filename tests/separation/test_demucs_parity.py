@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 # Networks of the published sizes take seconds for each segment, twice; and a conversion is
 # traced in Python.
-pytestmark = [pytest.mark.demucs, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.demucs,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("demucs_parity"),  # each network is converted once
+]
 
 PARITY = 1e-4
 """Relative to the norm of Demucs' stems."""

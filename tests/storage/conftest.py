@@ -6,7 +6,6 @@ import pytest
 
 from octet.storage.buckets import Buckets, open_buckets
 from octet.storage.config import StorageConfig
-from tests.ceph import ceph  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -66,6 +66,13 @@ async def emptied(outbox: Outbox, within: float = 60.0) -> None:
         await asyncio.sleep(0.02)
 
 
+async def told(ended: list[Attempt], count: int) -> None:
+    """What ends a delivery is told after the outbox knows it."""
+    async with asyncio.timeout(60):
+        while len(ended) < count:  # noqa: ASYNC110 - a server stands between
+            await asyncio.sleep(0.01)
+
+
 async def arrived(server: Receiver, count: int) -> None:
     for _ in range(2000):
         if len(server.requests) >= count:
@@ -109,6 +116,7 @@ async def test_an_event_that_always_fails_is_tried_ten_times_under_one_id(outbox
         name = await outbox.add(server.url(), BODY)
         async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
+            await told(ended, 10)
 
         assert [request.headers["webhook-id"] for request in server.requests] == [name] * 10
         assert {request.body for request in server.requests} == {BODY.encode()}
@@ -188,6 +196,7 @@ async def test_a_forbidden_address_is_given_up_without_a_connection(
     connections.clear()  # those to the queue server
     async with running(outbox, on_attempt=ended.append):
         await emptied(outbox)
+        await told(ended, 8)
     assert [attempt.end for attempt in ended] == ["given up"] * 8
     assert all("169.254" not in str(address) for address in connections)
     assert all(address[0] not in ("::1",) for address in connections if isinstance(address, tuple))
@@ -221,6 +230,7 @@ async def test_an_event_without_its_secret_is_never_sent_unsigned(outbox: Outbox
         await outbox.add(server.url(), BODY, secret="forgotten")
         async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
+            await told(ended, 10)
         assert server.requests == []
     assert [attempt.end for attempt in ended] == ["failed"] * 9 + ["given up"]
 
@@ -236,10 +246,12 @@ async def test_deliverers_side_by_side_share_the_work(outbox: Outbox) -> None:
 async def test_what_a_url_holds_besides_its_host_stays_out_of_the_logs(
     outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
+    ended: list[Attempt] = []
     async with receiver(lambda _: says(500)) as server:
         await outbox.add(server.url("/path-token?key=hidden"), BODY)
-        async with running(outbox):
+        async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
+            await told(ended, 10)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("octet")]
     assert any("given up after 10 attempts: it answered 500" in line for line in ours)
     assert not any("token" in line or "hidden" in line for line in ours)

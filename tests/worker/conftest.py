@@ -9,15 +9,14 @@ import pytest
 
 from octet.jobs.connection import connect
 from octet.separation.registry import REGISTRY
-from tests.ceph import Ceph, ceph
 from tests.worker.odd_compute import entries
 from tests.worker.service import Service
-
-__all__ = ["ceph"]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from tests.ceph import Ceph
 
 
 @pytest.fixture(autouse=True)
