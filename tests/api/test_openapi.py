@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,13 +18,15 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from octet.api.app import create_app
+from octet.api.auth import OPEN_PATHS, hash_key
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
-from tests.api.songs import song
+from tests.api.songs import name_of, song
 from tests.chaos import rounds
 
 if TYPE_CHECKING:
     import httpx
 
+    from tests.api.conftest import Start
     from tests.api.worker import StandIn
 
 DOCUMENT = create_app(read_settings(ServiceSettings), read_settings(SeparationSettings)).openapi()
@@ -86,6 +90,76 @@ def test_answers_about_real_jobs_are_as_documented(
         known = {name: value for name, value in names.items() if f"{{{name}}}" in path}
         case = SCHEMA[path][method].Case(path_parameters=known)
         case.call_and_validate(base_url=url, checks=CHECKS)
+
+
+def ask(api: httpx.Client, method: str, path: str, status: int, **case: Any) -> Any:
+    """The answer to a request, whose status is this one and which is as documented."""
+    url = str(api.base_url).rstrip("/")
+    checks = [check for check in CHECKS if check is not not_a_server_error or status < 500]
+    answer = SCHEMA[path][method].Case(**case).call_and_validate(base_url=url, checks=checks)
+    assert answer.status_code == status, (method, path, answer.text)
+    return answer
+
+
+def test_what_was_accepted_is_answered_as_documented(api: httpx.Client, worker: StandIn) -> None:
+    # given a song as a body, as a form, and as an object that is there; new and known
+    raw = {"body": song(1), "media_type": "application/octet-stream"}
+    ask(api, "POST", "/v1/jobs", 202, **raw)
+    ask(api, "POST", "/v1/jobs", 200, **raw)
+    form = {"body": {"file": song(2)}, "media_type": "multipart/form-data"}
+    ask(api, "POST", "/v1/jobs", 202, **form)
+    there = {"body": {"object": f"queue/{name_of(song(1))}.mp3"}, "media_type": "application/json"}
+    ask(api, "POST", "/v1/jobs", 200, **there)
+    base64song = {"body": {"mp3": b64encode(song(3)).decode()}, "media_type": "application/json"}
+    ask(api, "POST", "/apiv1/separate", 200, **base64song)
+    # when the first is done and the second is given up, then all that is said of them is, too
+    worker.finish()
+    worker.bury()
+    done, dead = ({"job_id": name_of(song(number))} for number in (1, 2))
+    for job in (done, dead):
+        ask(api, "GET", "/v1/jobs/{job_id}", 200, path_parameters=job)
+        ask(api, "GET", "/v1/jobs/{job_id}/events", 200, path_parameters=job)
+    track = {"song_id": done["job_id"], "track": "vocals"}
+    lab = {"song": done["job_id"], "track": "vocals"}
+    for path, names in (
+        ("/v1/songs/{song_id}/tracks/{track}", track),
+        ("/apiv1/track/{song}/{track}", lab),
+    ):
+        [etag] = ask(api, "GET", path, 200, path_parameters=names).headers["etag"]
+        for status, name, value in (
+            (206, "Range", "bytes=1-2"),
+            (416, "Range", "bytes=9999999-"),
+            (304, "If-None-Match", etag),
+        ):
+            ask(api, "GET", path, status, path_parameters=names, headers={name: value})
+    ask(api, "GET", "/v1/queue", 200)
+    ask(api, "GET", "/v1/models", 200)
+    ask(api, "GET", "/metrics", 200)
+    letter = {"letter_id": dead["job_id"]}
+    ask(api, "POST", "/v1/dead/{letter_id}/replay", 204, path_parameters=letter)
+    ask(api, "DELETE", "/v1/songs/{song_id}", 409, path_parameters={"song_id": dead["job_id"]})
+    worker.progress(5)
+    worker.bury()
+    ask(api, "DELETE", "/apiv1/remove/{song}/{track}", 200, path_parameters=lab)
+    ask(api, "DELETE", "/v1/songs/{song_id}", 204, path_parameters={"song_id": done["job_id"]})
+    ask(api, "DELETE", "/v1/jobs/{job_id}", 200, path_parameters=dead)
+
+
+def test_refusals_for_want_of_room_or_a_key_are_as_documented(start: Start) -> None:
+    small = start(max_upload=1000, max_queue=1)
+    raw = {"body": song(1, 5000), "media_type": "application/octet-stream"}
+    ask(small, "POST", "/v1/jobs", 413, **raw)
+    ask(small, "POST", "/v1/jobs", 202, **{**raw, "body": song(2, 900)})
+    ask(small, "POST", "/v1/jobs", 503, **raw)
+    closed = start(api_keys=(hash_key("a key"),))
+    for path, operations in DOCUMENT["paths"].items():
+        for method in operations:
+            if path in OPEN_PATHS:
+                continue
+            names = dict.fromkeys(re.findall(r"{(.*?)}", path), "vocals")
+            body = {"media_type": "application/json", "body": {}} if method == "post" else {}
+            body = {} if "{" in path else body
+            ask(closed, method.upper(), path, 401, path_parameters=names, **body)
 
 
 def test_every_error_has_an_example() -> None:

@@ -26,6 +26,20 @@ KEEP_ALIVE = 15.0
 
 _UNRECORDED_EVERY = 2.0
 
+_EVENT = {
+    "description": "Each event.",
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "job"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobView"},
+        },
+    },
+}
+
 
 @router.get(
     "/{job_id}/events",
@@ -33,7 +47,7 @@ _UNRECORDED_EVERY = 2.0
     responses={
         200: {
             "description": "Events `job`, each with the job as data; the last when it has ended.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         **problems(404),
     },
