@@ -44,7 +44,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format $(CODE)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.campaign $(CHAOS)

@@ -36,10 +36,7 @@ if TYPE_CHECKING:
 
     from tests.ceph import Ceph
 
-pytestmark = [
-    pytest.mark.timeout(240),
-    pytest.mark.xdist_group("contract"),  # all talk to one service
-]
+pytestmark = pytest.mark.timeout(240)
 
 SIGNING_SECRET = "whsec_" + base64.b64encode(b"a secret of these tests").decode()
 

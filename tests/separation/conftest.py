@@ -43,3 +43,13 @@ def song_of():
 def song_from():
     """Makes a song of an array (2, n)."""
     return ArraySong
+
+
+@pytest.fixture
+def one_thread():
+    """Threads cost small networks more than they bring, and tests run on all cores anyway."""
+    torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

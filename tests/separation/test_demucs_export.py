@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 # A conversion is traced in Python: seconds on an idle machine, minutes on a busy one.
 pytestmark = [
     pytest.mark.demucs,
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("demucs_export"),  # each network is converted once
 ]
 
 EXACT = 1e-5

@@ -299,16 +299,6 @@ def test_members_that_do_not_fit_together_are_refused(specs, weights):
 # Against demucs itself, with tiny networks of its own kinds and seeded random weights.
 
 
-@pytest.fixture
-def one_thread():
-    """Threads cost these networks more than they bring."""
-    torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def tiny(kind, seed=0, **options):
     """A network of Demucs', with its description."""
     torch = pytest.importorskip("torch", reason="needs the extra `demucs`")

@@ -232,7 +232,7 @@ class TestKnown:
         folder = tmp_path / "hub" / "adefossez" / "Tiny" / "resolve" / "main"
         folder.mkdir(parents=True)
         path: Path = files.write_safetensors(
-            files.tiny_htdemucs(t_layers=1), folder / "0123abcd.safetensors"
+            files.tiny_htdemucs(depth=2, t_layers=1), folder / "0123abcd.safetensors"
         )
         return path
 
