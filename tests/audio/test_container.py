@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from octet.audio import Encoding
 from octet.audio.container import DECODERS, DEMUXERS
 from octet.errors import NotAudioError
-from tests.audio.waves import song, whole
+from tests.audio.waves import song, wav_bytes, whole
 
 
 @pytest.fixture
@@ -64,3 +68,25 @@ def test_the_lists_name_what_ffmpeg_has():
 )
 def test_nothing_that_reads_other_files_is_allowed(name):
     assert name not in DEMUXERS
+
+
+def test_a_small_file_that_asks_for_gigabytes_gets_none(tmp_path):
+    # given a WAV whose list of facts says that it has 3 GB, and the title in it 1.7
+    facts = b"LIST" + struct.pack("<I", 0xBA000000) + b"INFOINAM" + struct.pack("<I", 0x67000000)
+    data = wav_bytes(np.zeros((1000, 2), np.int16))
+    path = tmp_path / "song"
+    path.write_bytes(data[:36] + facts + data[36:])
+
+    # when a process of its own reads it
+    code = (
+        "import resource, sys; from octet.audio import probe; from octet.errors import AudioError\n"
+        "try: probe(sys.argv[1])\n"
+        "except AudioError: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    # then that has not grown
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(ran.stdout) * unit < 400 * 1024**2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import av
@@ -94,6 +97,9 @@ DECODERS = frozenset(
 _SIGNS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\x1a\x45\xdf\xa3", b"wvpk")
 _GIVE = "Give an MP3, WAV, FLAC, Ogg, Opus, M4A, AIFF, WebM or MP4 file"
 _BUFFER = 1 << 18
+_LARGEST = 1 << 27
+"""Bytes that FFmpeg may take at once. Headers say how much it shall take, and lie: a WAV of 100
+bytes can ask for gigabytes. What songs need lies far below: pictures, tables of packets."""
 
 
 def open_container(source: SourceFile) -> tuple[InputContainer, AudioStream]:
@@ -106,6 +112,7 @@ def open_container(source: SourceFile) -> tuple[InputContainer, AudioStream]:
         NotAudioError: it is nothing that may be opened, or holds no sound.
         DamagedAudioError: it is a format of sound, but cannot be understood.
     """
+    _limit_allocations()
     try:
         container = av.open(
             source,
@@ -119,13 +126,23 @@ def open_container(source: SourceFile) -> tuple[InputContainer, AudioStream]:
             buffer_size=_BUFFER,
             io_open=_refuse,
         )
-    except (av.FFmpegError, ValueError, OSError) as error:
+    except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
         raise _not_opened(source, error) from error
     try:
         return container, _sound(container, source)
     except BaseException:
         container.close()
         raise
+
+
+@cache
+def _limit_allocations() -> None:
+    """Limits what FFmpeg takes at once, in this process, as its own option -max_alloc does.
+
+    PyAV does not pass this on; but the library is found among those that PyAV has loaded.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_LARGEST))
 
 
 def _sound(container: InputContainer, source: SourceFile) -> AudioStream:
