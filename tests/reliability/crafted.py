@@ -15,9 +15,6 @@ NOT_AUDIO = frozenset(("not-audio", "damaged-audio"))
 BROKEN = frozenset(("not-audio", "damaged-audio", "limit"))
 LIMIT = frozenset(("limit",))
 ANY = BROKEN | {"complete"}
-MEMORY = frozenset(("computation",))
-"""The computation is ended at its cap; the job has its attempts, and is a dead letter."""
-
 _BOMB = 1 << 30
 
 
@@ -34,6 +31,7 @@ def crafted(
     """
     return {
         **playlists(address, file),
+        "WAV with a title of 1.7 GB": (_long_title(), ANY),
         **{f"WAV, {name}": value for name, value in lying_waves().items()},
         "silent FLAC beyond the limit": (silent_flac(seconds + 3600), LIMIT),
         "255 channels": (wave(channels=255, align=510), LIMIT),
@@ -41,7 +39,7 @@ def crafted(
         "FLAC with a picture of 16 MB": (b"fLaC\x86\xff\xff\xff" + bytes(1000), BROKEN),
         "boxes in boxes": (_boxes(5000), BROKEN),
         "four billion samples": (_many_samples(seeds["m4a"]), ANY),
-        "zlib bomb in an MP4": (_bomb(), MEMORY),
+        "zlib bomb in an MP4": (_bomb(), BROKEN),
         "nothing": (b"", NOT_AUDIO),
         "a program": (b"\x7fELF\x02\x01\x01" + bytes(5000), NOT_AUDIO),
         "a page": (b"<!DOCTYPE html><script>alert(1)</script>" * 50, NOT_AUDIO),
@@ -105,6 +103,13 @@ def wave(
             form + b"data" + struct.pack("<I", stated) + data,
         )
     )
+
+
+def _long_title() -> bytes:
+    """A WAV whose list of facts says that it has three gigabytes, and its title half of them."""
+    facts = b"LIST" + struct.pack("<I", 0xBA000000) + b"INFOINAM" + struct.pack("<I", 0x67000000)
+    whole = wave()
+    return whole[:36] + facts + whole[36:]
 
 
 def silent_flac(seconds: int, rate: int = 8000) -> bytes:
