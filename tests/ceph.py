@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.storage.config import StorageConfig
+from tests.servers import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
 def running_ceph(folder: Path) -> Iterator[Ceph]:
     """Starts monitor, storage daemon and gateway; stops them at the end."""
     started: list[subprocess.Popen[bytes]] = []
-    monitor, gateway = _free_port(), _free_port()
+    monitor, gateway = find_free_port(), find_free_port()
     config = folder / "ceph.conf"
     config.write_text(_configuration(folder, monitor, gateway))
     (folder / "keyring").touch()
@@ -150,12 +150,6 @@ def _wait_for(port: int, started: Sequence[subprocess.Popen[bytes]], folder: Pat
             time.sleep(0.05)
     logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in folder.glob("*.out"))
     raise RuntimeError(f"Ceph did not start:\n{logs}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _address(port: int) -> str:

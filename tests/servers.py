@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -105,7 +107,14 @@ class QueueServer:
 
 
 def find_free_port() -> int:
-    """A port of loopback on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback on which nothing listens.
+
+    It is below those that the system gives to outgoing connections, so that none of these takes
+    it before the server does, nor while a killed server is started again.
+    """
+    chance = random.SystemRandom()  # the common generator gives the same numbers to others
+    while True:
+        port = chance.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from octet.jobs.connection import connect
 from octet.separation.registry import REGISTRY
+from tests.servers import find_free_port
 from tests.worker.odd_compute import entries
 from tests.worker.service import Service
 
@@ -58,6 +58,4 @@ async def ceph_service(valkey_url: str, ceph: Ceph, tmp_path: Path) -> AsyncIter
 @pytest.fixture
 def unused_port() -> int:
     """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return find_free_port()
