@@ -49,9 +49,17 @@ class Up:
 
     def megabytes(self, command: str) -> float:
         """Memory in use of the process that runs `octet COMMAND`."""
+        return float(self._child(command).memory_info().rss) / _MIB
+
+    def processor(self, command: str) -> float:
+        """Seconds of a processor that it has taken so far."""
+        times = self._child(command).cpu_times()
+        return float(times.user + times.system)
+
+    def _child(self, command: str) -> psutil.Process:
         for child in psutil.Process(self.process.pid).children():
             if child.cmdline()[-1] == command:
-                return float(child.memory_info().rss) / _MIB
+                return child
         raise SystemExit(f"octet {command} does not run")
 
     def queue(self) -> redis.Redis:

@@ -124,7 +124,7 @@ def load_figures() -> list[str]:
 
 def overhead(song: Path, rounds: int) -> list[str]:
     """What `octet up` adds to a separation: the song goes up, waits, and its tracks come back."""
-    shares, answers = [], []
+    runs, answers = [], []
     with load.up() as service, octet.Client(service.url) as client:
         for number in range(rounds + 1):
             copy = service.folder / f"{number}.wav"
@@ -134,17 +134,22 @@ def overhead(song: Path, rounds: int) -> list[str]:
             job = client.wait(client.submit(copy)["id"])
             whole = time.perf_counter() - start
             inside = client.manifest(job["id"])["timings"]["total"]
-            shares.append((whole - inside) / inside)
+            runs.append((whole - inside, inside))
         copy.write_bytes(song.read_bytes() + bytes(rounds + 1))
         long_job = client.submit(copy)["id"]
+        taken = service.processor("api")
         while client.job(long_job)["state"] in ("waiting", "running"):
             answers += load.answers(service.url, job["id"], 50)
-    counted = sorted(shares[1:])  # the first one also loads the model
+        taken = service.processor("api") - taken
+    counted = runs[1:]  # the first one also loads the model
+    shares = sorted(added / inside for added, inside in counted)
+    seconds = statistics.median(added for added, _ in counted)
     return [
         f"What the service adds to a separation of {song.name} with pocket: "
-        f"{statistics.median(counted) * 100:.1f} % ({counted[0] * 100:.1f} to "
-        f"{counted[-1] * 100:.1f})",
-        f"- {len(answers)} answers of the API while the worker computes: {load.spread(answers)}",
+        f"{statistics.median(shares) * 100:.1f} % ({shares[0] * 100:.1f} to "
+        f"{shares[-1] * 100:.1f}), {seconds:.2f} s",
+        f"- {len(answers)} answers of the API while the worker computes: {load.spread(answers)}; "
+        f"they took {taken / len(answers) * 1e3:.1f} ms of a processor each",
     ]
 
 
