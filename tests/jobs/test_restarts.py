@@ -21,7 +21,7 @@ from tests.jobs.songs import request
 from tests.servers import BINARIES, QueueServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(rounds(120, 1800))]
@@ -63,15 +63,18 @@ class Load:
                     await claims.finish(claim, "complete")
 
 
-async def test_a_killed_server_loses_no_accepted_job(durable: QueueServer) -> None:
+async def test_a_killed_server_loses_no_accepted_job(
+    durable: QueueServer, record_property: Callable[[str, object], None]
+) -> None:
     """Reliability 9."""
+    kills = rounds(3, 50)
     chance = random.Random(9)
     load = Load(durable.url)
     tasks = [asyncio.create_task(load.produce())]
     tasks += [asyncio.create_task(load.work(f"worker-{number}")) for number in range(2)]
 
     # when the server is killed and started again, again and again
-    for _ in range(rounds(3, 50)):
+    for _ in range(kills):
         before = len(load.accepted)
         await asyncio.sleep(chance.uniform(0.2, 0.6))
         await asyncio.to_thread(durable.kill)
@@ -99,3 +102,6 @@ async def test_a_killed_server_loses_no_accepted_job(durable: QueueServer) -> No
     assert len(told) == len(set(told))
     assert set(told) >= {f"http://{number}/" for number in load.accepted}
     await load.client.aclose()
+    record_property(
+        "figure", f"{kills} kills, {len(load.accepted)} jobs accepted, all done and told of once"
+    )

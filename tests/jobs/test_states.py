@@ -30,7 +30,7 @@ from tests.chaos import FULL, rounds
 from tests.jobs.songs import request, song
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from octet.jobs.job import Outcome
 
@@ -321,17 +321,22 @@ def names(members: list[bytes]) -> list[str]:
 
 
 @pytest.mark.timeout(rounds(120, 7200))
-def test_each_job_is_always_in_exactly_one_state(queue_url: str) -> None:
+def test_each_job_is_always_in_exactly_one_state(
+    queue_url: str, record_property: Callable[[str, object], None]
+) -> None:
+    sequences = rounds(20, 5_000)  # on each of two servers
+
     class OnThisServer(QueueMachine):
         url = queue_url
 
     run_machine(
         OnThisServer,
         settings=settings(
-            max_examples=rounds(20, 10_000),
+            max_examples=sequences,
             stateful_step_count=25,
             deadline=None,
             derandomize=not FULL,
             suppress_health_check=list(HealthCheck),
         ),
     )
+    record_property("figure", f"{sequences} sequences of up to 25 steps on a server")
