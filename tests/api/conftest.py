@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     Start = Callable[..., httpx.Client]
 
 
+# Without the authorities of TLS, whose reading takes longer than most tests.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @contextmanager
 def serving(
     settings: ServiceSettings, *, patience: float = 30.0, ready: bool = True, **separation: Any
@@ -39,7 +44,7 @@ def serving(
     try:
         url = address_of(listening)
         until = time.monotonic() + 20
-        while ready and httpx.get(f"{url}/healthz").status_code != 200:
+        while ready and httpx.get(f"{url}/healthz", verify=PLAIN).status_code != 200:
             assert time.monotonic() < until, "the API does not get ready"
             # The service looks at most every two seconds; what it saw first may be too early.
             app.state.service._looked = -10.0
@@ -82,7 +87,7 @@ def start(settings: ServiceSettings, store: Path, valkey: redis.Redis) -> Iterat
         def start(patience: float = 30.0, ready: bool = True, **changed: Any) -> httpx.Client:
             its = settings.model_copy(update=changed)
             url = stack.enter_context(serving(its, patience=patience, ready=ready))
-            return stack.enter_context(httpx.Client(base_url=url, timeout=30))
+            return stack.enter_context(httpx.Client(base_url=url, timeout=30, verify=PLAIN))
 
         yield start
 
@@ -97,7 +102,7 @@ def shared_url(settings: ServiceSettings) -> Iterator[str]:
 @pytest.fixture
 def api(shared_url: str, store: Path, valkey: redis.Redis) -> Iterator[httpx.Client]:
     """A client of an API as it comes, with an empty queue and an empty store."""
-    with httpx.Client(base_url=shared_url, timeout=30) as client:
+    with httpx.Client(base_url=shared_url, timeout=30, verify=PLAIN) as client:
         yield client
 
 

@@ -5,11 +5,13 @@ import hashlib
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,10 @@ from tests.chaos import FULL, rounds
 from tests.cli.test_separate import make_song
 
 pytestmark = pytest.mark.timeout(240)
+
+# Without the authorities of TLS, whose reading takes longer than a request.
+_PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+get, post = partial(httpx.get, verify=_PLAIN), partial(httpx.post, verify=_PLAIN)
 
 
 class Up:
@@ -83,7 +89,7 @@ def running(folder: Path, **environment: str) -> Iterator[Up]:
 
 def submit(url: str, song: Path) -> str:
     body = {"mp3": base64.b64encode(song.read_bytes()).decode()}
-    answer = httpx.post(f"{url}/apiv1/separate", json=body, timeout=60)
+    answer = post(f"{url}/apiv1/separate", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["hash"])
 
@@ -91,12 +97,12 @@ def submit(url: str, song: Path) -> str:
 def manifest(url: str, song: str, within: float = 120) -> dict[str, Any]:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        answer = httpx.get(f"{url}/v1/songs/{song}", timeout=30)
+        answer = get(f"{url}/v1/songs/{song}", timeout=30)
         if answer.status_code == 200:
             return dict(answer.json())
         assert answer.status_code == 404, answer.text
         time.sleep(0.2)
-    raise AssertionError(httpx.get(f"{url}/v1/jobs/{song}", timeout=30).text)
+    raise AssertionError(get(f"{url}/v1/jobs/{song}", timeout=30).text)
 
 
 def test_a_song_goes_through_and_all_stops_in_order(tmp_path):
@@ -111,7 +117,7 @@ def test_a_song_goes_through_and_all_stops_in_order(tmp_path):
         assert receipt["outcome"] == "complete"
         assert set(receipt["tracks"]) == set(TRACKS)
         for track, facts in receipt["tracks"].items():
-            answer = httpx.get(f"{up.url}/apiv1/track/{name}/{track}.mp3", timeout=30)
+            answer = get(f"{up.url}/apiv1/track/{name}/{track}.mp3", timeout=30)
             assert answer.headers["content-type"] == "audio/mpeg"
             assert hashlib.sha256(answer.content).hexdigest() == facts["sha256"]
         # and Ctrl-C ends every process
@@ -132,7 +138,7 @@ def test_after_kill_9_of_everything_it_goes_on_where_it_was(tmp_path):
     with running(data) as up:
         names = [submit(up.url, song) for song in songs]
         deadline = time.monotonic() + 60
-        while httpx.get(f"{up.url}/v1/jobs/{names[0]}", timeout=30).json()["percent"] <= 5:
+        while get(f"{up.url}/v1/jobs/{names[0]}", timeout=30).json()["percent"] <= 5:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         # when every process is killed
@@ -142,7 +148,7 @@ def test_after_kill_9_of_everything_it_goes_on_where_it_was(tmp_path):
         # then all three end complete
         for name in names:
             assert manifest(up.url, name)["outcome"] == "complete"
-        assert httpx.get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
+        assert get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
 
 
 @pytest.mark.timeout(3600 if FULL else 240)
@@ -170,11 +176,11 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
             assert receipt["outcome"] == "complete"
             assert set(receipt["tracks"]) == set(TRACKS)
             for track, facts in receipt["tracks"].items():
-                answer = httpx.get(f"{up.url}/v1/songs/{name}/tracks/{track}", timeout=30)
+                answer = get(f"{up.url}/v1/songs/{name}/tracks/{track}", timeout=30)
                 assert hashlib.sha256(answer.content).hexdigest() == facts["sha256"]
         # and nothing waits, nothing was given up, and nothing half-written is left
-        assert httpx.get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
-        assert httpx.get(f"{up.url}/v1/dead", timeout=30).json()["count"] == 0
+        assert get(f"{up.url}/apiv1/queue", timeout=30).json() == {"queue": []}
+        assert get(f"{up.url}/v1/dead", timeout=30).json()["count"] == 0
     kept = {path.name for path in (data / "storage" / "demucs-output").glob("*.*")}
     whole = {f"{name}-{track}.mp3" for name in names for track in TRACKS}
     assert kept - {".octet", ".staging"} == whole | {f"{name}-manifest.json" for name in names}
@@ -190,7 +196,7 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path):
         _, alive = psutil.wait_procs(family, timeout=30)
         assert not alive
     with running(tmp_path / "data") as again:
-        assert httpx.get(f"{again.url}/healthz", timeout=30).status_code == 200
+        assert get(f"{again.url}/healthz", timeout=30).status_code == 200
 
 
 def test_a_worker_that_dies_is_started_again(tmp_path):
