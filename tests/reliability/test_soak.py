@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from octet.jobs import keys
+from octet.tracks import TRACKS
 from tests.chaos import FULL, rounds
 from tests.reliability.crew import crew
 from tests.reliability.programs import api_process, descriptors, memory
@@ -136,7 +137,9 @@ async def test_a_soak_with_kills_leaks_nothing(
 
     # then everything is complete
     assert {job.outcome for job in jobs} == {"complete"}
-    for name in load.names:
+    objects = await service.objects()
+    assert len(objects) == len(load.names) * (len(TRACKS) + 1)
+    for name in load.names[:: rounds(1, 20)]:
         await service.check_published(name)
     # and nobody has grown
     for name in pids:
