@@ -40,6 +40,8 @@ SECONDS = rounds(6, 600)
 BETWEEN_KILLS = rounds(3, 60)
 LEASE = 3.0
 GROWTH = 1.05
+WORKING = 5
+"""Descriptors that a song in the works may hold; a leak by song or by kill would be hundreds."""
 
 
 @dataclass
@@ -143,7 +145,7 @@ async def test_a_soak_with_kills_leaks_nothing(
         await service.check_published(name)
     # and nobody has grown
     for name in pids:
-        assert after[name].descriptors <= before[name].descriptors + 2, name
+        assert after[name].descriptors <= before[name].descriptors + WORKING, name
         assert not FULL or after[name].memory < before[name].memory * GROWTH, (before, after)
     await check_nothing_is_left(service, tmp_path)
     grown = ", ".join(
