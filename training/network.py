@@ -10,6 +10,8 @@ and silence stays silence.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -197,6 +199,19 @@ class Pocket(nn.Module):
         last = coarse[:, :, -settings.bands[-1][1] // 4 :].mean(dim=2, keepdim=True)
         above = last.expand(-1, -1, settings.n_fft // 2 - settings.top, -1)
         return torch.cat([factors[:, :, 0, : settings.fine], spread, above], dim=2).unsqueeze(2)
+
+
+def softened(network: Pocket, sharpness: float) -> Pocket:
+    """A copy whose logits are multiplied by `sharpness`.
+
+    Its factors are the network's own raised to that power, and brought back to a sum of one
+    (temperature scaling: Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """
+    soft = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in (*soft.leave.weights, *soft.leave.biases):
+            parameter.mul_(sharpness)
+    return soft
 
 
 def parameters_of(network: nn.Module) -> int:

@@ -118,10 +118,15 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Export:
-    """The exported network takes segments of so many frames (1024 samples each)."""
+    """The exported network takes segments of so many frames (1024 samples each).
+
+    `sharpness` multiplies the logits of its factors. The loss, being an L1 distance, makes a
+    network surer of itself than squared errors reward; 0.6 was chosen on the strangers.
+    """
 
     frames: int = 352
     overlap: float = 0.1
+    sharpness: float = 0.6
 
 
 @dataclass(frozen=True)
