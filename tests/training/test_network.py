@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.network import Block, Pocket, parameters_of
+from training.network import Block, Pocket, parameters_of, softened
 from training.settings import Network, Spectrum
 
 SECOND = 43
@@ -85,6 +85,16 @@ def test_it_is_as_small_and_as_cheap_as_promised(network):
 
     assert parameters_of(network) * 2 < 8e6, "bytes in the package, at 16 bits"
     assert counter.get_total_flops() < 2e9, "operations a second of audio"
+
+
+@torch.no_grad()
+def test_softened_factors_are_a_power_of_the_trained_ones(network):
+    power = torch.rand(1, 2, Spectrum().bins, 6)
+    raised = network.factors(power) ** 0.6
+
+    soft = softened(network, 0.6).factors(power)
+
+    torch.testing.assert_close(soft, raised / raised.sum(dim=1, keepdim=True))
 
 
 def test_bands_that_do_not_cover_the_bins_are_refused():
