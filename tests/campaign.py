@@ -137,7 +137,7 @@ CAMPAIGN = (
     ),
     Entry(
         13,
-        "10,000 sequences of what can happen to jobs, half of them on Redis, half on Valkey",
+        "10,000 sequences of what can happen to jobs, on Redis and on Valkey",
         ("tests/jobs/test_states.py",),
     ),
     Entry(

@@ -324,7 +324,7 @@ def names(members: list[bytes]) -> list[str]:
 def test_each_job_is_always_in_exactly_one_state(
     queue_url: str, record_property: Callable[[str, object], None]
 ) -> None:
-    sequences = rounds(20, 5_000)  # on each of two servers
+    sequences = rounds(20, 10_000)
 
     class OnThisServer(QueueMachine):
         url = queue_url

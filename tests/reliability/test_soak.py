@@ -40,8 +40,6 @@ SECONDS = rounds(6, 600)
 BETWEEN_KILLS = rounds(3, 60)
 LEASE = 3.0
 GROWTH = 1.05
-WORKING = 5
-"""Descriptors that a song in the works may hold; a leak by song or by kill would be hundreds."""
 
 
 @dataclass
@@ -68,20 +66,20 @@ class Load:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a process takes: MiB in memory, and descriptors."""
+    """What a process takes: MiB in memory, and descriptors while no song is in its hands."""
 
     memory: float
     descriptors: int
 
     @classmethod
     async def of(cls, pid: int) -> Figures:
-        """Medians of a few moments."""
+        """Of a few moments the median, and the least: songs in the works hold some for a while."""
         moments = []
         for _ in range(rounds(3, 20)):
             moments.append((memory(pid), descriptors(pid)))
             await asyncio.sleep(0.2)
         taken, open_ones = zip(*moments, strict=True)
-        return cls(median(taken), int(median(open_ones)))
+        return cls(median(taken), min(open_ones))
 
 
 async def some_done(service: Service) -> None:
@@ -145,7 +143,7 @@ async def test_a_soak_with_kills_leaks_nothing(
         await service.check_published(name)
     # and nobody has grown
     for name in pids:
-        assert after[name].descriptors <= before[name].descriptors + WORKING, name
+        assert after[name].descriptors <= before[name].descriptors + 2, name
         assert not FULL or after[name].memory < before[name].memory * GROWTH, (before, after)
     await check_nothing_is_left(service, tmp_path)
     grown = ", ".join(
