@@ -1,7 +1,8 @@
 """Batches of examples, made by a process beside the one that trains.
 
-Batches come in pairs: the second one mixes the stems of the first anew. Batch n depends on the
-seed, on n and on the pool alone, so a run that is taken up again sees what it would have seen.
+Batches come in groups: the later ones mix the stems of the first anew, which costs little.
+Batch n depends on the seed, on n and on the pool alone, so a run that is taken up again sees
+what it would have seen.
 """
 
 from __future__ import annotations
@@ -34,31 +35,32 @@ class Batches(Dataset[Batch]):
         self.folder = pool
         self.first = first
         self.mixer: Mixer | None = None
-        self.pair = -1
+        self.group = -1
         self.drawn = np.zeros(0, np.complex64)
 
     def __len__(self) -> int:
         return self.recipe.training.steps - self.first
 
     def __getitem__(self, index: int) -> Batch:
-        pair, second = divmod(self.first + index, 2)
-        examples = self._draw(pair) if pair != self.pair else []
-        if second:
-            rng = np.random.default_rng([self.recipe.training.seed, pair])
+        training = self.recipe.training
+        group, again = divmod(self.first + index, training.mixes)
+        examples = self._draw(group) if group != self.group else []
+        if again:
+            rng = np.random.default_rng([training.seed, group, again])
             examples = remixed(self.drawn, rng, self.recipe.spectrum)
         return stacked(examples)
 
-    def _draw(self, pair: int) -> list[Spectra]:
-        """Draws the stems of a pair of batches, and makes the first one."""
+    def _draw(self, group: int) -> list[Spectra]:
+        """Draws the stems of a group of batches, and makes the first one."""
         training, spectrum = self.recipe.training, self.recipe.spectrum
-        if self.mixer is None or pair % 25 == 0:
+        if self.mixer is None or group % 25 == 0:
             count = example_length(spectrum.n_fft, spectrum.hop, training.frames)
             self.mixer = Mixer(Pool.listed(self.folder), self.recipe.mixing, count)
         found = []
         for item in range(training.batch):
-            rng = np.random.default_rng([training.seed, pair, item])
+            rng = np.random.default_rng([training.seed, group, item])
             found.append(bins_of(*self.mixer.example(rng), spectrum))
-        self.pair, self.drawn = pair, np.stack([parts for parts, _ in found])
+        self.group, self.drawn = group, np.stack([parts for parts, _ in found])
         return [sums_of(parts, whole, spectrum) for parts, whole in found]
 
 

@@ -38,6 +38,7 @@ def description(recipe: Recipe) -> ModelSpec:
         fixed=True,
         overlap=recipe.export.overlap,
         normalize=True,
+        center=False,
         licence="CC0-1.0",
         origin=ORIGIN,
     )

@@ -1,16 +1,17 @@
-"""The network: a small convolutional mask estimator over bands and time.
+"""The network: a convolutional U-Net over bands and time that estimates masks.
 
-It looks at the level of mid and side in every bin, gathers the bins into bands (one matrix a
-band), lets ten blocks of depthwise convolution over bands and time and a two-layer
-perceptron over channels work on them (as in ConvNeXt, Liu et al. 2022), and turns each band
-back into factors for its bins. The factors of the four stems sum to one. Being blind to the
-sign of mid and side, it treats a song with swapped channels or turned polarity exactly alike,
-and silence stays silence.
+It looks at the level of mid and side in every bin, gathers the bins into 64 bands (one matrix
+a band), works on bands and time at four resolutions (Ronneberger et al. 2015, with the blocks
+of He et al. 2016), mixes all bands in every block (as the "time-distributed fully connected"
+layers of Choi et al. 2020 do), and turns each band back into factors for its bins. The factors
+of the four stems sum to one. Being blind to the sign of mid and side, it treats a song with
+swapped channels or turned polarity exactly alike, and silence stays silence.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -49,15 +50,15 @@ class Bands(nn.Module):
 class Factors(nn.Module):
     """Bands to bins: the logits of every stem but `other`, whose logit is zero."""
 
-    def __init__(self, spectrum: Spectrum, channels: int) -> None:
+    def __init__(self, spectrum: Spectrum, channels: int, wide: int) -> None:
         super().__init__()
         self.bands = spectrum.bands
         self.estimated = [i for i, stem in enumerate(STEMS) if stem != "other"]
         outputs = 2 * len(self.estimated)
         self.norm = nn.LayerNorm(channels)
-        self.widen = nn.Linear(channels, 2 * channels)
+        self.widen = nn.Linear(channels, wide)
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(count, 2 * channels, outputs * width) * 0.02)
+            nn.Parameter(torch.randn(count, wide, outputs * width) * 0.02)
             for count, width in spectrum.bands
         )
         self.biases = nn.ParameterList(
@@ -83,44 +84,30 @@ class Factors(nn.Module):
 
 
 class Block(nn.Module):
-    """Depthwise convolution over bands and time, then a perceptron over channels."""
+    """Two convolutions around their input, and a matrix over all bands."""
 
-    def __init__(self, settings: Network, dilation: int, bands: int | None) -> None:
+    def __init__(self, channels: int, bands: int, dilation: int = 1) -> None:
         super().__init__()
-        size, (high, wide) = settings.channels, settings.kernel
-        self.dilation = dilation
-        self.gather = nn.Conv2d(
-            size, size, (high, wide), groups=size, padding=(high // 2, wide // 2)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(
+            channels, channels, 3, padding=(1, dilation), dilation=(1, dilation), bias=False
         )
-        self.norm = nn.LayerNorm(size)
-        self.widen = nn.Linear(size, settings.expansion * size)
-        self.narrow = nn.Linear(settings.expansion * size, size)
-        self.scale = nn.Parameter(torch.full((size,), 0.2))
-        self.mix = nn.Linear(bands, bands) if bands else None
+        self.second_norm = nn.BatchNorm2d(channels)
+        self.mix = nn.Linear(bands, bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, bands, t, channels) to the same shape."""
-        y = self.norm(self._gathered(x))
-        if self.mix is not None:
-            y = y + self.mix(y.transpose(1, 3)).transpose(1, 3)
-        more: Tensor = self.narrow(torch.relu(self.widen(y)))
-        return x + self.scale * more
+        """(b, channels, bands, t) to the same shape."""
+        y = torch.relu(self.first_norm(self.first(x)))
+        y = self.second_norm(self.second(y)) + self._mixed(y)
+        return torch.relu(x + y)
 
-    def _gathered(self, x: Tensor) -> Tensor:
-        """The convolution, dilated in time.
-
-        Every `dilation`-th frame goes to a row of its own and the rows are convolved without
-        dilation: the same sums as a dilated convolution's, several times faster to train on
-        processors.
-        """
-        b, k, t, c = x.shape
-        d = self.dilation
-        rows = -(-t // d)
-        folded = nn.functional.pad(x, (0, 0, 0, rows * d - t)).reshape(b, k, rows, d, c)
-        folded = folded.permute(0, 3, 4, 1, 2).reshape(b * d, c, k, rows)
-        near: Tensor = self.gather(folded.contiguous(memory_format=torch.channels_last))
-        near = near.reshape(b, d, c, k, rows).permute(0, 3, 4, 1, 2)
-        return near.reshape(b, k, rows * d, c)[:, :, :t]
+    def _mixed(self, y: Tensor) -> Tensor:
+        """Every band as a weighted sum of all, in the order of memory that training uses."""
+        b, c, k, t = y.shape
+        rows = y.permute(0, 2, 3, 1).reshape(b, k, t * c)
+        mixed = self.mix.weight @ rows + self.mix.bias[:, None]
+        return mixed.reshape(b, k, t, c).permute(0, 3, 1, 2)
 
 
 class Pocket(nn.Module):
@@ -137,12 +124,21 @@ class Pocket(nn.Module):
         bands = sum(count for count, _ in spectrum.bands)
         if sum(count * width for count, width in spectrum.bands) != spectrum.bins:
             raise ValueError("the bands do not cover the bins exactly")
-        self.enter = Bands(spectrum, settings.channels)
-        self.blocks = nn.ModuleList(
-            Block(settings, dilation, bands if i % settings.mix_every == 0 else None)
-            for i, dilation in enumerate(settings.dilations)
-        )
-        self.leave = Factors(spectrum, settings.channels)
+        sizes = settings.channels
+        self.halvings = len(sizes) - 1
+        if bands % 2**self.halvings:
+            raise ValueError(f"{bands} bands cannot be halved {self.halvings} times")
+        heights = [bands >> level for level in range(len(sizes))]
+        pairs = list(itertools.pairwise(sizes))
+        around = list(zip(sizes, heights, strict=True))[:-1]
+        self.enter = Bands(spectrum, sizes[0])
+        self.before = nn.ModuleList(Block(size, height) for size, height in around)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.middle = nn.Sequential(*(Block(sizes[-1], heights[-1], d) for d in settings.dilations))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.after = nn.ModuleList(Block(size, height) for size, height in around)
+        self.leave = Factors(spectrum, sizes[0], settings.wide)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         sharing = torch.ones(spectrum.bins)
         sharing[spectrum.fine :] = spectrum.pool
         self.register_buffer("sharing", sharing[:, None], persistent=False)
@@ -158,11 +154,20 @@ class Pocket(nn.Module):
         """
         sharing = self.sharing
         assert isinstance(sharing, Tensor)  # noqa: S101 (buffers are typed Tensor | Module)
-        x = self.enter(0.5 * torch.log10(power / sharing + FLOOR) + 1.0)
-        for block in self.blocks:
+        frames = power.shape[-1]
+        power = nn.functional.pad(power, (0, -frames % 2**self.halvings))
+        x = self.enter(0.5 * torch.log10(power / sharing + FLOOR) + 1.0).permute(0, 3, 1, 2)
+        seen = []
+        for block, down in zip(self.before, self.down, strict=True):
             x = block(x)
-        factors: Tensor = self.leave(x)
-        return factors
+            seen.append(x)
+            x = down(x)
+        x = self.middle(x)
+        levels = list(zip(self.up, seen, self.after, strict=True))
+        for up, skip, block in reversed(levels):
+            x = block(up(x) + skip)
+        factors: Tensor = self.leave(x.permute(0, 2, 3, 1))
+        return factors[..., :frames]
 
     def forward(self, spec: Tensor) -> Tensor:
         """Separates a spectrogram, as exported.

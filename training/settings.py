@@ -36,7 +36,9 @@ class Spectrum:
     fine: int = 512
     top: int = 1536
     pool: int = 4
-    bands: tuple[tuple[int, int], ...] = ((8, 8), (8, 16), (10, 32), (4, 64))
+    bands: tuple[tuple[int, int], ...] = (
+        (16, 4), (16, 8), (20, 16), (8, 16), (4, 32),
+    )  # fmt: skip
 
     @property
     def bins(self) -> int:
@@ -46,13 +48,15 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Network:
-    """The size of the network."""
+    """The size of the network.
 
-    channels: int = 48
-    expansion: int = 2
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16)
-    kernel: tuple[int, int] = (3, 7)
-    mix_every: int = 3
+    Bands and frames are halved from one of the `channels` to the next; the blocks in the
+    middle are `dilations` frames wide. `wide` are the channels before the factors.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 192)
+    dilations: tuple[int, ...] = (1, 2, 4)
+    wide: int = 96
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ class Mixing:
     composed and rendered by this project). What has no clip for a stem is skipped.
     """
 
-    origins: tuple[tuple[str, float], ...] = (("music", 0.35), ("samples", 0.15), ("render", 0.5))
-    together: float = 0.35
+    origins: tuple[tuple[str, float], ...] = (("music", 0.45), ("samples", 0.12), ("render", 0.43))
+    together: float = 0.6
     layer: float = 0.2
     silent: tuple[tuple[str, float], ...] = (
         ("drums", 0.08), ("bass", 0.1), ("other", 0.06), ("vocals", 0.12),
     )  # fmt: skip
-    gain_db: float = 4.5
+    gain_db: float = 6.0
     level_db: float = 4.0
     speed: float = 0.4
     semitones: float = 4.0
@@ -87,20 +91,24 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Training:
-    """The optimiser and its schedule: warm up, hold, and fall to nothing at the end."""
+    """The optimiser and its schedule: warm up, hold, and fall to nothing at the end.
+
+    `mixes` batches are made out of the stems that were drawn and altered for one.
+    """
 
     seed: int = 20240229
     batch: int = 4
     frames: int = 128
-    steps: int = 2080
-    warmup: int = 100
-    decay: float = 0.35
-    rate: float = 2e-3
+    mixes: int = 3
+    steps: int = 5400
+    warmup: int = 150
+    decay: float = 0.4
+    rate: float = 1.5e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.998
-    ratio_weight: float = 0.3
-    threads: int = 1
+    ratio_weight: float = 2.0
+    threads: int = 2
     checkpoint_every: int = 100
     validate_every: int = 200
 

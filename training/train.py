@@ -33,7 +33,7 @@ class Run:
         self.folder = folder
         torch.manual_seed(recipe.training.seed)
         self.network = Pocket(recipe.spectrum, recipe.network)
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(),
             lr=recipe.training.rate,
@@ -108,10 +108,10 @@ class Run:
         self.step += 1
         keep = min(settings.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for ours, theirs in zip(
-                self.average.parameters(), self.network.parameters(), strict=True
-            ):
-                ours.lerp_(theirs, 1 - keep)
+            theirs = self.network.state_dict()
+            for name, ours in self.average.state_dict().items():
+                if ours.is_floating_point():
+                    ours.lerp_(theirs[name], 1 - keep)
         return float(loss.detach()), found
 
     def _resume(self) -> None:

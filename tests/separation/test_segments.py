@@ -102,6 +102,16 @@ def test_a_mix_is_normalised_and_silent_around_the_song(song_of):
     assert np.allclose(mix.restore(heard[:, 10:-10]), song.audio, atol=1e-6)
 
 
+def test_without_its_centre_a_mix_is_scaled_alone(song_of):
+    song = song_of(1000)
+    mix = Mix(song, normalize=True, center=False)
+
+    heard = mix.read(0, 1000)
+
+    np.testing.assert_allclose(heard * song.deviation, song.audio, rtol=1e-4, atol=1e-7)
+    assert not mix.restore(np.zeros((4, 2, 10), np.float32)).any()
+
+
 @pytest.mark.parametrize(("start", "count"), [(-20, 10), (1000, 10), (2000, 5), (500, 0)])
 def test_outside_the_song_there_are_zeros(song_of, start, count):
     heard = Mix(song_of(1000), normalize=True).read(start, count)

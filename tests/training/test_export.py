@@ -17,14 +17,20 @@ from training.settings import STEMS, Export, Network, Recipe
 @pytest.fixture(scope="module")
 def recipe():
     return replace(
-        Recipe(), network=Network(channels=16, dilations=(1, 4)), export=Export(frames=12)
+        Recipe(), network=Network(channels=(16, 24), dilations=(1, 4)), export=Export(frames=12)
     )
 
 
 @pytest.fixture(scope="module")
 def network(recipe):
     torch.manual_seed(3)
-    return Pocket(recipe.spectrum, recipe.network)
+    network = Pocket(recipe.spectrum, recipe.network)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            # Statistics as if it had been trained.
+            for name, (low, high) in {"running_mean": (-0.3, 0.3), "running_var": (0.5, 2)}.items():
+                torch.nn.init.uniform_(module.get_buffer(name), low, high)
+    return network
 
 
 @pytest.fixture(scope="module")

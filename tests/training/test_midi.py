@@ -5,11 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.servers import missing
 from training import midi
 from training.composer import Note
 from training.settings import RATE
 
-SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+SOUNDFONTS = Path("/usr/share/sounds/sf2")
+
+
+@pytest.fixture(scope="module")
+def soundfont():
+    found = [SOUNDFONTS / f"{name}.sf2" for name in ("TimGM6mb", "FluidR3_GM")]
+    usable = [path for path in found if midi.available(path)]
+    if not usable:
+        missing("no FluidSynth with a soundfont: apt-get install fluidsynth timgm6mb-soundfont")
+    return usable[0]
 
 
 def test_a_part_becomes_a_standard_midi_file():
@@ -29,9 +39,8 @@ def test_lengths_of_more_than_one_byte():
     ]  # fmt: skip
 
 
-@pytest.mark.skipif(not midi.available(SOUNDFONT), reason="needs FluidSynth and FluidR3")
-def test_fluidsynth_plays_a_part_at_its_time_and_pitch():
-    audio = midi.play_part([Note(0.5, 1.0, 69, 0.9)], 19, 2 * RATE, SOUNDFONT)
+def test_fluidsynth_plays_a_part_at_its_time_and_pitch(soundfont):
+    audio = midi.play_part([Note(0.5, 1.0, 69, 0.9)], 19, 2 * RATE, soundfont)
 
     assert audio.shape == (2, 2 * RATE)
     assert np.abs(audio[:, : int(0.45 * RATE)]).max() < 1e-3

@@ -63,19 +63,27 @@ def test_the_middle_goes_by_mid_and_the_sides_by_side(network, spec):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("dilation", [1, 3, 8])
-def test_the_folded_convolution_is_the_dilated_one(dilation):
+def test_frames_that_cannot_be_halved_are_followed_by_silence(network):
+    power = torch.rand(1, 2, Spectrum().bins, 13)
+    followed = torch.nn.functional.pad(power, (0, 3))
+
+    factors = network.factors(power)
+
+    assert factors.shape[-1] == 13
+    torch.testing.assert_close(factors, network.factors(followed)[..., :13])
+
+
+@torch.no_grad()
+def test_a_block_lets_every_band_hear_every_other():
     torch.manual_seed(2)
-    block = Block(Network(channels=6), dilation, bands=None)
-    x = torch.randn(2, 5, 21, 6)
+    block = Block(channels=6, bands=24).eval()
+    x = torch.rand(1, 6, 24, 4) + 1
+    changed = x.clone()
+    changed[:, :, 0] += 1
 
-    folded = block._gathered(x)
+    heard = (block(changed) - block(x)).abs().amax(dim=(0, 1, 3))
 
-    plain = torch.nn.functional.conv2d(
-        x.permute(0, 3, 1, 2), block.gather.weight, block.gather.bias,
-        dilation=(1, dilation), padding=(1, 3 * dilation), groups=6,
-    )  # fmt: skip
-    torch.testing.assert_close(folded, plain.permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
+    assert (heard[3:] > 0).all()
 
 
 @torch.no_grad()
@@ -100,3 +108,8 @@ def test_softened_factors_are_a_power_of_the_trained_ones(network):
 def test_bands_that_do_not_cover_the_bins_are_refused():
     with pytest.raises(ValueError, match="cover the bins"):
         Pocket(Spectrum(bands=((8, 8),)), Network())
+
+
+def test_bands_that_cannot_be_halved_are_refused():
+    with pytest.raises(ValueError, match="cannot be halved 3 times"):
+        Pocket(Spectrum(bands=((12, 64),)), Network())

@@ -31,7 +31,7 @@ def recipe():
     whole = Recipe()
     return replace(
         whole,
-        network=Network(channels=8, dilations=(1, 2)),
+        network=Network(channels=(8, 8), dilations=(1, 2), wide=8),
         training=replace(
             whole.training, batch=2, frames=6, steps=4, warmup=2, checkpoint_every=2,
             validate_every=2,

@@ -106,7 +106,9 @@ class ModelSpec:
             the last, shorter piece of a song runs at its own length.
         valid_lengths: for Demucs' waveform networks, which lengths fit.
         overlap: share of a segment that overlaps with the next, unless asked otherwise.
-        normalize: the network expects the song less its mean, divided by its deviation.
+        normalize: the network expects the song divided by its deviation.
+        center: and less its mean, which Demucs adds to every stem again: in a song with an
+            offset, silence is then no silence in its stems.
         licence: SPDX identifier, or a sentence.
         origin: where the weights come from: an address, or who trained them on what.
     """
@@ -121,6 +123,7 @@ class ModelSpec:
     valid_lengths: ValidLengths | None = None
     overlap: float = 0.25
     normalize: bool = True
+    center: bool = True
     licence: str = ""
     origin: str = ""
 

@@ -156,7 +156,7 @@ class Engine:
         return [
             _Lane(
                 member.network,
-                Mix(song, normalize=member.network.spec.normalize),
+                Mix.as_expected(song, member.network.spec),
                 Walk(member.network.spec, song.samples, overlap, lead),
                 len(self.sources),
             )

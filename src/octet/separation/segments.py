@@ -48,11 +48,16 @@ class Song(Protocol):
 class Mix:
     """A song as a network wants it: normalised, and followed by silence on both sides."""
 
-    def __init__(self, song: Song, *, normalize: bool) -> None:
+    def __init__(self, song: Song, *, normalize: bool, center: bool = True) -> None:
         self.samples = song.samples
         self._song = song
-        self._mean = np.float32(song.mean if normalize else 0)
+        self._mean = np.float32(song.mean if normalize and center else 0)
         self._scale = np.float32(song.deviation + 1e-8 if normalize else 1)
+
+    @classmethod
+    def as_expected(cls, song: Song, spec: ModelSpec) -> Mix:
+        """The song as this network expects it."""
+        return cls(song, normalize=spec.normalize, center=spec.center)
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Float32 of shape (2, count); zeros outside the song, whatever its mean."""
