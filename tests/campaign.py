@@ -160,6 +160,11 @@ CAMPAIGN = (
         "ten minutes of songs, and somebody is killed every minute",
         ("tests/reliability/test_soak.py",),
     ),
+    Entry(
+        18,
+        "`octet up` is killed whole, 25 times as it starts and 25 times with songs in it",
+        ("tests/integration/test_up.py::test_killed_at_any_moment_it_goes_on_where_it_was",),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from octet.separation.converted import ModelSpec, StftSpec, write_spec
-from training.settings import RATE, STEMS
+from training.settings import ESTIMATED, RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def description(recipe: Recipe) -> ModelSpec:
     spectrum = recipe.spectrum
     return ModelSpec(
         name="pocket",
-        sources=STEMS,
+        sources=ESTIMATED,
         samplerate=RATE,
         segment=recipe.export.frames * spectrum.hop,
         kind="spectral",

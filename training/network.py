@@ -16,7 +16,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from training.settings import STEMS, Network, Spectrum
+from training.settings import ESTIMATED, STEMS, Network, Spectrum
 
 FLOOR = 1e-6
 """Power that counts as nothing: -60 dB below a bin of white noise as loud as the song."""
@@ -53,8 +53,7 @@ class Factors(nn.Module):
     def __init__(self, spectrum: Spectrum, channels: int, wide: int) -> None:
         super().__init__()
         self.bands = spectrum.bands
-        self.estimated = [i for i, stem in enumerate(STEMS) if stem != "other"]
-        outputs = 2 * len(self.estimated)
+        outputs = 2 * len(ESTIMATED)
         self.norm = nn.LayerNorm(channels)
         self.widen = nn.Linear(channels, wide)
         self.weights = nn.ParameterList(
@@ -177,7 +176,7 @@ class Pocket(nn.Module):
                 divided by its song's deviation.
 
         Returns:
-            The stems' spectrograms, (b, 4 stems, 4, n_fft / 2, t), in the order of STEMS.
+            The stems' spectrograms, (b, 3 stems, 4, n_fft / 2, t), in the order of ESTIMATED.
         """
         settings = self.spectrum
         seen = spec[:, :, : settings.top]
@@ -188,6 +187,7 @@ class Pocket(nn.Module):
         b, _, _, t = power.shape
         coarse = power[:, :, settings.fine :].reshape(b, 2, -1, settings.pool, t).sum(dim=3)
         factors = self.factors(torch.cat([power[:, :, : settings.fine], coarse], dim=2))
+        factors = factors[:, [STEMS.index(stem) for stem in ESTIMATED]]
         # Mid and side back to left and right: what stays in its channel, what crosses over.
         mid, side = factors[:, :, :1], factors[:, :, 1:]
         stays, crosses = self._spread((mid + side) * 0.5), self._spread((mid - side) * 0.5)
@@ -195,7 +195,7 @@ class Pocket(nn.Module):
         return stays * spec.unsqueeze(1) + crosses * crossed.unsqueeze(1)
 
     def _spread(self, factors: Tensor) -> Tensor:
-        """Factors for every bin of the transform: (b, 4, 1, bins, t) to (b, 4, 1, n_fft / 2, t)."""
+        """Factors for every bin of the transform: (b, 3, 1, bins, t) to (b, 3, 1, n_fft / 2, t)."""
         settings = self.spectrum
         b, stems, _, _, t = factors.shape
         coarse = factors[:, :, 0, settings.fine :]

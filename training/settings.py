@@ -8,6 +8,9 @@ from pathlib import Path
 STEMS = ("drums", "bass", "other", "vocals")
 """The stems in the network's order, which is Demucs'."""
 
+ESTIMATED = tuple(stem for stem in STEMS if stem != "other")
+"""The stems that the network gives away; `other` is what they leave of the mix."""
+
 RATE = 44100
 """Samples a second, everywhere in training."""
 
@@ -72,7 +75,7 @@ class Mixing:
     together: float = 0.6
     layer: float = 0.2
     silent: tuple[tuple[str, float], ...] = (
-        ("drums", 0.08), ("bass", 0.1), ("other", 0.06), ("vocals", 0.12),
+        ("drums", 0.1), ("bass", 0.12), ("other", 0.08), ("vocals", 0.3),
     )  # fmt: skip
     gain_db: float = 6.0
     level_db: float = 4.0
@@ -107,7 +110,7 @@ class Training:
     weight_decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.998
-    ratio_weight: float = 2.0
+    amplitude_weight: float = 0.1
     threads: int = 2
     checkpoint_every: int = 100
     validate_every: int = 200
@@ -133,7 +136,7 @@ class Export:
     all three validation songs, Sodium among them.
     """
 
-    frames: int = 352
+    frames: int = 256
     overlap: float = 0.1
     sharpness: float = 0.6
 

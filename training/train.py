@@ -100,7 +100,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.rate * schedule(self.step, settings)
         factors = self.network.factors(batch[0])
-        loss, found = separation_loss(factors, *batch, settings.ratio_weight)
+        loss, found = separation_loss(factors, *batch, settings.amplitude_weight)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from octet.errors import ServiceError, SettingError
+from octet.jobs.connection import connect
 from octet.jobs.embedded import EmbeddedServer
+from octet.jobs.reaper import Reaper
 from octet.processes import start_child
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ class Launcher:
         watchers: list[asyncio.Task[None]] = []
         async with self._valkey:
             try:
+                await self._take_up()
                 programs = [self._api, *self._workers]
                 for program in programs:
                     self._start(program)
@@ -121,6 +124,16 @@ class Launcher:
                 # what they cannot finish. The queue goes last, when nobody needs it.
                 await _stopped([self._api])
                 await _stopped(self._workers)
+
+    async def _take_up(self) -> None:
+        """Goes on with what an earlier run was killed in: the queue is ours alone so far."""
+        client = connect(self._valkey.url)
+        try:
+            left = await Reaper(client).resume()
+        finally:
+            await client.aclose()
+        if left.messages or left.jobs:
+            log.info("%d interrupted songs go on", left.messages + left.jobs)
 
     def _start(self, program: Program) -> None:
         environment = {

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from octet.errors import LeaseLostError
 from octet.jobs import keys
 from octet.jobs.claims import Claims
 from octet.jobs.job import JobError
-from octet.jobs.reaper import Reaper
+from octet.jobs.reaper import INTERRUPTIONS, Reaper
 from tests.chaos import rounds
 from tests.jobs.songs import request, song
 
@@ -71,6 +72,50 @@ async def test_a_kill_between_the_move_and_the_claim_strands_nothing(
         assert claim is not None
         assert (claim.job.song, claim.job.attempts) == (song(number), 1)
         await Claims(client, "worker-2").finish(claim, "complete")
+
+
+async def test_after_a_stop_of_everything_all_waits_again_at_once(
+    client: Redis, queue: JobQueue, reaper: Reaper, claims: Claims
+) -> None:
+    # given a job that a worker computes, one that it has only taken, and one that waits
+    for number in (1, 2, 3):
+        await queue.submit(request(number))
+    running = await claims.take(wait=0)
+    assert running is not None
+    await client.lmove("toWorker", keys.worker_jobs("worker-1"), "RIGHT", "LEFT")
+
+    # when the whole service comes back, long before their leases end
+    resumed = await reaper.resume()
+
+    # then all wait in their order, the first as if it had not been tried
+    assert (resumed.messages, resumed.jobs) == (1, 1)
+    found = [await claims.take(wait=0) for _ in range(3)]
+    assert {claim.job.song for claim in found[:2] if claim} == {song(1), song(2)}
+    assert [claim.job.attempts for claim in found if claim] == [1, 1, 1]
+    # and the worker of before, should it wake up, is refused
+    with pytest.raises(LeaseLostError):
+        await claims.finish(running, "complete")
+
+
+async def test_a_job_under_which_everything_stops_again_and_again_is_given_up(
+    queue: JobQueue, reaper: Reaper, claims: Claims
+) -> None:
+    # given a job under which the whole service stops as often as is forgiven
+    await queue.submit(request(1))
+    for _ in range(INTERRUPTIONS):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        assert (claim.job.attempts, claim.exhausted) == (1, False)
+        await reaper.resume()
+    # when that goes on, then the stops count
+    for attempts in (1, 2, 3):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        assert (claim.job.attempts, claim.exhausted) == (attempts, False)
+        await reaper.resume()
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    assert claim.exhausted
 
 
 async def test_a_list_whose_owner_nobody_knows_goes_back(

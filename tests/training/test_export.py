@@ -11,7 +11,7 @@ from octet.separation.runtimes.openvino import OpenVinoNetwork
 from octet.separation.stft import Stft
 from training.export import description, export
 from training.network import Pocket
-from training.settings import STEMS, Export, Network, Recipe
+from training.settings import ESTIMATED, Export, Network, Recipe
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_file_says_what_it_is(exported, recipe):
     spec = read_spec(exported)
 
     assert spec == description(recipe)
-    assert spec.sources == STEMS
+    assert spec.sources == ESTIMATED
     assert spec.licence == "CC0-1.0"
     assert spec.segment == 12 * 1024
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 EVERY = 2.0
 """Seconds between two calls of `Reaper.reap`, by each process that does it."""
 
+INTERRUPTIONS = 10
+"""So often the whole service may stop under a job before that counts as an attempt: a job
+that brings everything down must not do so for ever."""
+
 
 @dataclass(frozen=True)
 class Reaped:
@@ -55,6 +59,18 @@ class Reaper:
         messages, jobs = await self._scripts.run("reap", int(thorough), *orphans)
         forgotten = await self._scripts.run("forget", self._keep)
         return Reaped(int(messages), int(jobs), int(forgotten))
+
+    async def resume(self) -> Reaped:
+        """Puts everything back that workers had, to be taken next; their attempts do not count.
+
+        Only for whoever knows that no worker is alive: after a stop of the whole service.
+
+        Raises:
+            QueueUnavailableError: the server does not answer.
+        """
+        owners = await self._orphans()
+        messages, jobs = await self._scripts.run("resume", INTERRUPTIONS, *owners)
+        return Reaped(int(messages), int(jobs), 0)
 
     async def _orphans(self) -> list[str]:
         """All workers that have a list, known or not; the script sees which are alive."""

@@ -15,7 +15,8 @@ local job = redis.call('HGET', K.letter .. id, 'job')
 forget_letter(id)
 local priority = job ~= '' and field(job, 'priority') or 'normal'
 if job ~= '' and field(job, 'state') then
-  redis.call('HDEL', K.job .. job, 'error_code', 'error', 'finished', 'rescues', 'exhausted')
+  redis.call('HDEL', K.job .. job, 'error_code', 'error', 'finished', 'rescues', 'exhausted',
+    'interruptions')
   redis.call('HSET', K.job .. job, 'attempts', 0, 'percent', 0)
   set_state(job, 'waiting')
   tell(job)
