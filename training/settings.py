@@ -103,7 +103,7 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 5400
+    steps: int = 4800
     warmup: int = 150
     decay: float = 0.4
     rate: float = 1.5e-3
