@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import material, service
+from benchmarks import encoding, material, report, service
 from benchmarks.measure import Run, median, run, spread
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def pocket(rounds: int) -> list[str]:
         f"- vocals alone, WAV: {spread(bare)}: {60 / median(bare).seconds:.1f} times real time",
         f"- eight MP3 files of a song of 360 s: {long.seconds:.1f} s: "
         f"{360 / long.seconds:.1f} times real time",
+        *encoding.alone(song),
     ]
 
 
@@ -107,9 +108,9 @@ def machine() -> str:
 
     core = Core()
     able = ", ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    name = core.get_property("CPU", "FULL_DEVICE_NAME").strip()
     return (
-        f"{core.get_property('CPU', 'FULL_DEVICE_NAME')}, {os.cpu_count()} cores, OpenVINO can "
-        f"{able}; Python {platform.python_version()}"
+        f"{name}, {os.cpu_count()} cores, OpenVINO can {able}; Python {platform.python_version()}"
     )
 
 
@@ -130,14 +131,13 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"keep the result in {REPORT.name}")
     asked = parser.parse_args()
     names = asked.parts or [name for name in parts if name != "memory-sized"]
-    lines = [f"Machine: {machine()}", ""]
-    print(lines[0], flush=True)
+    where = machine()
+    print(f"Machine: {where}", flush=True)
     for name in names:
         result = parts[name](asked.rounds)
         print("\n".join(result), flush=True)
-        lines += [*result, ""]
-    if asked.write:
-        REPORT.write_text("# Benchmarks, as `make bench` wrote them\n\n" + "\n".join(lines))
+        if asked.write:
+            report.keep(REPORT, name, where, result)
 
 
 if __name__ == "__main__":
