@@ -65,11 +65,19 @@ def export(network: Pocket, recipe: Recipe, path: Path) -> None:
             verbose=False,
         )
     assert program is not None  # noqa: S101 (None only without dynamo)
-    model = halved(program.model_proto)
+    model = halved(bare(program.model_proto))
     partial = path.with_suffix(".part")
     partial.write_bytes(model.SerializeToString())
     write_spec(partial, description(recipe))
     partial.rename(path)
+
+
+def bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what the exporter notes about every node: stack traces, paths of this machine."""
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    return model
 
 
 def halved(model: onnx.ModelProto, *, smallest: int = 512) -> onnx.ModelProto:

@@ -3,7 +3,8 @@
 `python -m training.listen SONG... [--json]` separates songs with the shipped package and
 prints for every stem
 
-- how loud it is, at most, in two seconds of silence put into the song (dBFS);
+- how loud it is, at most, in two seconds of silence between the song's end and its beginning,
+  played again (dBFS);
 - at how many of the borders between segments it jumps (its second difference), and at how many
   its level changes, more than at 99 of 100 other places: 1 % of the borders would by chance.
 """
@@ -40,14 +41,6 @@ AROUND = RATE // 20
 Values = npt.NDArray[np.float64]
 
 
-def with_silence(audio: Audio) -> tuple[Audio, int]:
-    """The song with two silent seconds in its middle, and the sample at which they begin."""
-    start = max(audio.shape[1] - SILENCE, 0) // 2
-    silenced = audio.copy()
-    silenced[:, start : start + SILENCE] = 0
-    return silenced, start
-
-
 def borders(samples: int) -> npt.NDArray[np.int64]:
     """Where segments of the bundled model begin and end, away from the song's own ends."""
     export, hop = Recipe().export, Recipe().spectrum.hop
@@ -76,7 +69,7 @@ def steps(stem: Audio, places: npt.NDArray[np.int64]) -> Values:
 
 def share_above(values: Values, usual: Values) -> float:
     """The share of values beyond 99 of 100 usual ones."""
-    return float(np.mean(values > np.quantile(usual, 0.99)))
+    return float(np.mean(values > np.quantile(usual, 0.99))) if len(values) else 0.0
 
 
 def separated(model: Separating, audio: Audio) -> dict[str, Audio]:
@@ -93,18 +86,18 @@ def listen(model: Separating, audio: Audio) -> dict[str, dict[str, float]]:
         audio: float32 of shape (2, samples), ten seconds or more.
 
     Returns:
-        For every stem `silence` in dBFS, `jumps` and `steps` as shares of the borders.
+        For every stem `silence` in dBFS, the number of `borders`, and `jumps` and `steps` as
+        shares of them.
     """
-    silenced, start = with_silence(audio)
-    quiet = slice(start + EDGE, start + SILENCE - EDGE)
-    stems = separated(model, silenced)
-    places = borders(audio.shape[1])
-    # Nothing of the made silence, whose own edges are jumps.
-    places = places[(places < start - RATE) | (places > start + SILENCE + RATE)]
-    rng = np.random.default_rng(0)
-    others = rng.integers(RATE, audio.shape[1] - RATE, 4000)
+    end = audio.shape[1]
+    silence = np.zeros((2, SILENCE), np.float32)
+    stems = separated(model, np.concatenate([audio, silence, audio[:, : 2 * SILENCE]], axis=1))
+    quiet = slice(end + EDGE, end + SILENCE - EDGE)
+    places = borders(end)
+    others = np.random.default_rng(0).integers(RATE, end - RATE, 4000)
     return {
         stem: {
+            "borders": len(places),
             "silence": float(20 * np.log10(np.abs(stems[stem][:, quiet]).max() + 1e-10)),
             "jumps": share_above(jumps(stems[stem], places), jumps(stems[stem], others)),
             "steps": share_above(steps(stems[stem], places), steps(stems[stem], others)),
@@ -124,11 +117,11 @@ def main() -> None:
     if args.json:
         print(json.dumps(found, indent=2))
         return
-    print(f"{'song':<28}{'stem':<8}{'silence dBFS':>14}{'jumps':>8}{'steps':>8}")
+    print(f"{'song':<28}{'stem':<8}{'silence dBFS':>14}{'borders':>9}{'jumps':>8}{'steps':>8}")
     for song, stems in found.items():
         for stem, figures in stems.items():
             print(
-                f"{song[:26]:<28}{stem:<8}{figures['silence']:>14.1f}"
+                f"{song[:26]:<28}{stem:<8}{figures['silence']:>14.1f}{figures['borders']:>9}"
                 f"{figures['jumps']:>8.1%}{figures['steps']:>8.1%}"
             )
 

@@ -23,12 +23,13 @@ def errors(factors: Tensor, power: Tensor, cross: Tensor, energy: Tensor) -> Ten
 def separation_loss(
     factors: Tensor, power: Tensor, cross: Tensor, energy: Tensor, amplitude_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """Squared error relative to the mix, plus a little of L1 over complex bins.
+    """Squared error relative to the stem, plus a little of L1 over complex bins.
 
-    The first part is what the SDR of a whole song counts. It makes factors the mean of what
-    may be true, where L1 makes them the likeliest and logarithms a gamble: a network that was
-    trained by those was too sure of itself on songs that it did not know. The second part
-    keeps the soft bins, most of the treble, from being neglected.
+    The first part is what the SDR of a whole song counts: the error's energy over the stem's
+    own, to which a tenth of the mix's is added, so that silent stems count too. It makes
+    factors the mean of what may be true, where L1 makes them the likeliest and logarithms a
+    gamble: a network that was trained by those was too sure of itself on songs that it did not
+    know. The second part keeps the soft bins, most of the treble, from being neglected.
 
     Returns:
         The loss, a scalar, and each stem's error relative to the mix in dB, shape (4,).
@@ -38,6 +39,7 @@ def separation_loss(
     whole = (power + 1e-6).sqrt().sum(dim=(1, 2, 3)).unsqueeze(1)
     absolute = (amount / whole).sum(dim=1).mean()
     total = power.sum(dim=(1, 2, 3)).unsqueeze(1) + 1e-6
-    share = found.sum(dim=(2, 3, 4)) / total
-    loss = share.sum(dim=1).mean() + amplitude_weight * absolute
-    return loss, 10 * (share.mean(dim=0).detach() + 1e-4).log10()
+    missed = found.sum(dim=(2, 3, 4))
+    ratio = missed / (energy.sum(dim=(2, 3, 4)) + 0.1 * total)
+    loss = ratio.sum(dim=1).mean() + amplitude_weight * absolute
+    return loss, 10 * ((missed / total).mean(dim=0).detach() + 1e-4).log10()

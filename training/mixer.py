@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.pool import Pool
     from training.settings import Mixing
 
-REFERENCE = {"drums": 0.10, "bass": 0.09, "other": 0.08, "vocals": 0.10}
+REFERENCE = {"drums": 0.11, "bass": 0.10, "other": 0.08, "vocals": 0.085}
 """The level that a stem of a random mix is brought to before its random gain."""
 
 AUDIBLE = 10 ** (-48 / 20)

@@ -17,7 +17,7 @@ import torch
 from training.compose import compose_songs, renderer_for
 from training.export import export
 from training.music import add_songs, read_stems
-from training.network import softened
+from training.network import calibrated
 from training.plot import plot
 from training.samples import add_phrases
 from training.settings import HERE, Recipe
@@ -87,7 +87,9 @@ def main() -> None:
     if "train" in stages:
         run.train(recipe.pool, validation_sets(recipe, args.music, args.strangers))
     if "export" in stages:
-        export(softened(run.average, recipe.export.sharpness), recipe, WEIGHTS)
+        export(
+            calibrated(run.average, recipe.export.sharpness, recipe.export.gain), recipe, WEIGHTS
+        )
         plot(run.folder, CURVES)
 
 

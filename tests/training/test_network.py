@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.network import Block, Pocket, parameters_of, softened
+from training.network import Block, Pocket, calibrated, parameters_of
 from training.settings import Network, Spectrum
 
 SECOND = 43
@@ -99,11 +99,20 @@ def test_it_is_as_small_and_as_cheap_as_promised(network):
 
 
 @torch.no_grad()
+def test_a_network_may_hear_its_input_softer(network):
+    power = torch.rand(1, 2, Spectrum().bins, 6)
+
+    softer = calibrated(network, 1, 0.5)
+
+    torch.testing.assert_close(softer.factors(power), network.factors(power * 0.25))
+
+
+@torch.no_grad()
 def test_softened_factors_are_a_power_of_the_trained_ones(network):
     power = torch.rand(1, 2, Spectrum().bins, 6)
     raised = network.factors(power) ** 0.6
 
-    soft = softened(network, 0.6).factors(power)
+    soft = calibrated(network, 0.6, 1).factors(power)
 
     torch.testing.assert_close(soft, raised / raised.sum(dim=1, keepdim=True))
 
