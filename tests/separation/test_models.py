@@ -212,13 +212,10 @@ class TestUnknown:
 
 
 def test_pocket_is_bundled(cache: Cache) -> None:
-    if not (models.BUNDLED / "pocket.onnx").exists():
-        pytest.skip("the bundled model has not been trained yet")
-
     model = models.resolve("pocket", policy="commercial", cache=cache)
 
     assert model.loaded_from == "bundled with Octet"
-    assert model.sources == ("drums", "bass", "other", "vocals")
+    assert set(model.sources) == {"drums", "bass", "vocals"}  # `other` is the rest
     assert model.licence == "CC0-1.0"
     assert models.pull("pocket", cache=cache) == models.BUNDLED / "pocket.onnx"
 
