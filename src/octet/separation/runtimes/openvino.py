@@ -10,6 +10,7 @@ import openvino as ov
 
 from octet.errors import DeviceError, ModelDamagedError
 from octet.separation.converted import read_spec
+from octet.separation.runtimes.allocator import return_large_blocks
 from octet.separation.runtimes.cores import available_cores
 from octet.separation.stft import Stft
 
@@ -98,6 +99,7 @@ class OpenVinoNetwork:
         threads: int = 0,
         cache: Path | None = None,
     ) -> None:
+        return_large_blocks()
         self.spec: ModelSpec = spec or read_spec(path)
         self.precision = precision
         self.loaded_from = str(path)
