@@ -30,6 +30,6 @@ def keep(page: Path, part: str, machine: str, lines: list[str]) -> None:
     found = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]
     sections = dict(zip(found[::2], found[1::2], strict=True))
     when = time.strftime("%Y-%m-%d", time.gmtime())
-    sections[part] = "\n".join(["", *lines, "", f"({when}; {machine})", "", ""])
-    body = "".join(f"## {name}\n{section}" for name, section in sections.items())
-    page.write_text(f"{HEAD}\n{body.rstrip()}\n", "utf-8")
+    sections[part] = "\n".join([*lines, "", f"({when}; {machine})"])
+    body = "\n\n".join(f"## {name}\n\n{section.strip()}" for name, section in sections.items())
+    page.write_text(f"{HEAD}\n{body}\n", "utf-8")

@@ -28,3 +28,4 @@ def test_a_part_replaces_its_own_section_alone(tmp_path: Path) -> None:
     assert "a fast machine" in pocket
     assert queue.startswith("queue\n\n- 3 ms\n")
     assert "a slow machine" in queue
+    assert "\n\n## queue\n" in text
