@@ -102,7 +102,7 @@ def song(number: int, seconds: float = 0.5) -> bytes:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(44100)
-        out.writeframes(random.Random(number).randbytes(2 * int(44100 * seconds)))  # noqa: S311
+        out.writeframes(random.Random(number).randbytes(2 * int(44100 * seconds)))  # noqa: S311  # noise
     return file.getvalue()
 
 

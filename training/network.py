@@ -174,7 +174,7 @@ class Pocket(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
         self.after = nn.ModuleList(Block(size, height) for size, height in around)
         self.leave = Factors(spectrum, sizes[0], settings.wide)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch does not type it
         sharing = torch.ones(spectrum.bins)
         sharing[spectrum.fine :] = spectrum.pool
         self.register_buffer("sharing", sharing[:, None], persistent=False)

@@ -38,6 +38,17 @@ def test_it_gives_three_spectra_of_the_input_s_shape_that_leave_the_fourth(netwo
 
 
 @torch.no_grad()
+def test_factors_reach_every_bin_of_the_transform(network, spec, monkeypatch):
+    # Four equal factors: each stem is a quarter, above the highest band too.
+    even = torch.full((2, 4, 2, Spectrum().bins, 20), 0.25)
+    monkeypatch.setattr(network, "factors", lambda power: even)
+
+    stems = network(spec)
+
+    torch.testing.assert_close(stems, (spec * 0.25).unsqueeze(1).expand(-1, 3, -1, -1, -1))
+
+
+@torch.no_grad()
 def test_silence_stays_silence(network):
     assert not network(torch.zeros(1, 4, 2048, 8)).any()
 
