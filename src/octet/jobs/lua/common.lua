@@ -211,6 +211,12 @@ local function wait_again(id, place)
   tell(id)
 end
 
+-- The job is taken from whoever had it, who gets 'lost' should he still end it.
+local function reclaim(id)
+  wait_again(id, put_back)
+  redis.call('HDEL', K.job .. id, 'past', 'verdict')
+end
+
 -- An attempt that came to nothing through no fault of its own does not count.
 local function uncount(id)
   redis.call('HINCRBY', K.job .. id, field(id, 'exhausted') == '1' and 'rescues' or 'attempts', -1)

@@ -34,8 +34,7 @@ for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do
   if not lease then
     redis.call('LREM', K.inflight, 0, id)
   elseif tonumber(lease) <= time then
-    wait_again(id, put_back)
-    redis.call('HDEL', K.job .. id, 'past', 'verdict') -- the late owner gets 'lost'
+    reclaim(id)
     jobs = jobs + 1
   end
 end

@@ -23,8 +23,7 @@ for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do
     if redis.call('HINCRBY', K.job .. id, 'interruptions', 1) <= most then
       uncount(id)
     end
-    wait_again(id, put_back)
-    redis.call('HDEL', K.job .. id, 'past', 'verdict')
+    reclaim(id)
     jobs = jobs + 1
   end
 end
