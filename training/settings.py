@@ -103,10 +103,10 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 5600
+    steps: int = 11200
     warmup: int = 150
     decay: float = 0.6
-    rate: float = 1.5e-3
+    rate: float = 2e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.998

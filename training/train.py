@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from training.batches import Batch, loader
 from training.loss import separation_loss
+from training.muon import Muon, is_matrix
 from training.network import Pocket
 from training.validate import ratios
 
@@ -34,12 +36,7 @@ class Run:
         torch.manual_seed(recipe.training.seed)
         self.network = Pocket(recipe.spectrum, recipe.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=recipe.training.rate,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.training.weight_decay,
-        )
+        self.optimisers = optimisers(self.network, recipe.training)
         self.step = 0
         self.seconds = 0.0
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +85,7 @@ class Run:
                 "seconds": self.seconds,
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "random": torch.get_rng_state(),
             },
             partial,
@@ -97,14 +94,15 @@ class Run:
 
     def _learn(self, batch: Batch) -> tuple[float, torch.Tensor]:
         settings = self.recipe.training
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.rate * schedule(self.step, settings)
         factors = self.network.factors(batch[0])
         loss, found = separation_loss(factors, *batch, settings.amplitude_weight)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate * schedule(self.step, settings)
+            optimiser.step()
         self.step += 1
         keep = min(settings.average, self.step / (self.step + 10))
         with torch.no_grad():
@@ -119,8 +117,19 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, theirs in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(theirs)
         torch.set_rng_state(state["random"])
+
+
+def optimisers(network: nn.Module, settings: Training) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices and convolutions, AdamW for biases and norms."""
+    matrices = [p for p in network.parameters() if is_matrix(p)]
+    others = [p for p in network.parameters() if not is_matrix(p)]
+    return [
+        Muon(matrices, lr=settings.rate, weight_decay=settings.weight_decay),
+        torch.optim.AdamW(others, lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
 
 
 def schedule(step: int, settings: Training) -> float:
