@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octet.errors import LeaseLostError, ObjectMissingError, SettingError, StorageUnavailableError
+from octet.errors import LeaseLostError, ObjectMissingError, StorageUnavailableError
 from octet.storage.buckets import open_buckets
 from octet.storage.config import StorageConfig
 from octet.storage.publication import Publication, Published, read_manifest, sweep, withdraw
@@ -347,25 +347,6 @@ async def test_only_old_stages_are_swept(bucket: Bucket, tmp_path: Path) -> None
     assert await sweep(bucket, timedelta(seconds=-5)) == 1
     assert await published(bucket) == "me"
     assert await names(bucket, STAGING) == []
-
-
-@pytest.mark.parametrize("name", ["", ".staging", "..", "a/b", "a b", "ü", "x" * 129, "a\n"])
-def test_a_song_that_cannot_be_a_key_is_refused(name: str) -> None:
-    with pytest.raises(SettingError, match="cannot name a song"):
-        ResultKeys(name)
-
-
-def test_nothing_unsafe_gets_into_a_key() -> None:
-    for bad in ("", "../x", "a/b", "a.b", "a\n"):
-        with pytest.raises(SettingError):
-            ResultKeys("song").track(bad)
-        with pytest.raises(SettingError):
-            ResultKeys("song").stage(bad)
-        with pytest.raises(SettingError):
-            ResultKeys("song", extension=bad)
-        if bad:
-            with pytest.raises(SettingError):
-                ResultKeys("song", recipe=bad)
 
 
 @pytest.fixture
