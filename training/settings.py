@@ -121,7 +121,7 @@ class Rendering:
     """The songs that this project composes and renders."""
 
     seed: int = 7
-    songs: int = 88
+    songs: int = 300
     bars: tuple[int, int] = (8, 17)
     spoken: int = 60
     recorded: int = 40
@@ -132,14 +132,14 @@ class Export:
     """The exported network takes segments of so many frames (1024 samples each).
 
     `sharpness` and `gain` are those of `training.network.calibrated`: songs that the network
-    does not know are separated a little better by a network that is less sure of itself, and
-    that hears them softer. Both were chosen out of a few values on all three validation songs.
+    does not know are separated a little better by a network that is less sure of itself. Both
+    were chosen out of a few values on all three validation songs.
     """
 
     frames: int = 256
     overlap: float = 0.1
     sharpness: float = 0.85
-    gain: float = 0.5
+    gain: float = 1.5
 
 
 @dataclass(frozen=True)
