@@ -4,7 +4,7 @@
 #   make test    all tests, on all cores; PYTEST="-n0 tests/audio" runs some of them, on one
 #   make chaos   the reliability tests in full (hours); CHAOS="1 6" runs some of them
 #   make bench   side by side with demucs' own program
-#   make model   train the bundled model (MUSIC=..., SAMPLES=...)
+#   make model   train the bundled model (MUSIC=..., SAMPLES=..., and SOUNDFONT=... if any)
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -53,7 +53,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
 
 model: $(VENV)/dev.stamp
-	$(BIN)/python -m training.run --music '$(MUSIC)' --samples '$(SAMPLES)'
+	$(BIN)/python -m training.run --music '$(MUSIC)' --samples '$(SAMPLES)' $(if $(SOUNDFONT),--soundfont '$(SOUNDFONT)')
 
 clean:
 	rm -rf $(VENV) demo-out build dist .mypy_cache .pytest_cache .ruff_cache

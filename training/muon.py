@@ -27,8 +27,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal.
 
     Args:
-        parameters: matrices (rows, columns), convolutions (out, in, height, width), each taken
-            as one matrix of `out` rows, or stacks of matrices (count, rows, columns).
+        parameters: matrices (rows, columns), convolutions, each taken as one matrix of as
+            many rows as its first dimension, or stacks of matrices (count, rows, columns).
         lr: the rate, of Adam's size.
         weight_decay: decoupled, as AdamW's.
         momentum: of the gradients' average, looked ahead by a step (Nesterov).
@@ -97,5 +97,5 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def _as_matrices(parameter: Tensor) -> Tensor:
-    """Convolutions as one matrix of `out` rows; matrices and stacks of them as they are."""
+    """Convolutions as one matrix, a row for each of their first dimension; others as they are."""
     return parameter.flatten(1) if parameter.dim() == 4 else parameter
