@@ -101,7 +101,7 @@ class Composer:
             parts.append(self.arpeggio())
         if rng.random() < 0.5 or len(parts) < 3:
             parts.append(self.melody("lead", "other", 67, busy=style.busy))
-        parts.append(voice := self.melody("voice", "vocals", int(rng.integers(55, 72)), busy=0.5))
+        parts.append(voice := self.voice())
         if rng.random() < 0.35:
             parts.append(self.harmony(voice))
         song.parts = [self._with_rests(part) for part in parts if part.notes]
@@ -230,6 +230,12 @@ class Composer:
                 notes.append(Note(self.time(bar, step), length, pitch, velocity))
         return Part(stem, role, _ordered(notes))
 
+    def voice(self) -> Part:
+        """A melody to sing, by anyone from a bass to a soprano."""
+        rng = self.rng
+        around = int(rng.integers(46, 77))
+        return self.melody("voice", "vocals", around, busy=float(rng.uniform(0.25, 0.7)))
+
     def _rhythm(self, busy: float) -> list[int]:
         """Steps of one bar on which notes begin."""
         weights = [1.0 if i % 4 == 0 else 0.7 if i % 2 == 0 else 0.25 for i in range(self.steps)]
@@ -253,7 +259,8 @@ class Composer:
     def _with_rests(self, part: Part) -> Part:
         """Leaves some parts out for four bars at a time, so that stems come and go."""
         span = 4 * self.steps * self.step
-        rests = {i for i in range(-(-self.bars // 4)) if self.rng.random() < 0.15}
+        share = 0.3 if part.role == "voice" else 0.15
+        rests = {i for i in range(-(-self.bars // 4)) if self.rng.random() < share}
         kept = tuple(n for n in part.notes if int(n.start / span) not in rests)
         return Part(part.stem, part.role, kept or part.notes)
 

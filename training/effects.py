@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 import soxr
@@ -66,6 +67,41 @@ def band_pass(audio: Audio, low: float, high: float, order: int = 1) -> Audio:
         order, (low, min(high, RATE * 0.49)), "bandpass", fs=RATE, output="sos"
     )
     return single(scipy.signal.sosfilt(sections, audio))
+
+
+def resonant(cutoff: float, resonance: float) -> npt.NDArray[np.float64]:
+    """A low-pass filter with a peak at its cutoff, one second-order section.
+
+    Args:
+        cutoff: in Hz.
+        resonance: Q; 0.71 has no peak, 6 whistles (Bristow-Johnson, "Cookbook formulae for
+            audio equalizer biquad filter coefficients").
+    """
+    angle = 2 * np.pi * float(np.clip(cutoff, 40.0, RATE * 0.4)) / RATE
+    alpha, cosine = np.sin(angle) / (2 * resonance), np.cos(angle)
+    ahead = np.array([(1 - cosine) / 2, 1 - cosine, (1 - cosine) / 2])
+    back = np.array([1 + alpha, -2 * cosine, 1 - alpha])
+    section: npt.NDArray[np.float64] = np.concatenate([ahead, back])[None] / back[0]
+    return section
+
+
+def swept(audio: Audio, cutoff: npt.NDArray[np.float64], resonance: float) -> Audio:
+    """A resonant low-pass filter whose cutoff moves: fixed filters, faded one into the next.
+
+    Args:
+        audio: float32 of shape (..., samples).
+        cutoff: in Hz at every sample.
+        resonance: Q, as in `resonant`.
+    """
+    octaves = np.log2(np.clip(cutoff, 40.0, RATE * 0.4))
+    low, high = float(octaves.min()), float(octaves.max())
+    points = np.linspace(low, high, 1 + int(np.ceil((high - low) / 0.8)))
+    out = np.zeros(audio.shape, np.float32)
+    for point in points:
+        width = (high - low) / max(len(points) - 1, 1) or 1.0
+        weight = np.maximum(1 - np.abs(octaves - point) / width, 0).astype(np.float32)
+        out += single(scipy.signal.sosfilt(resonant(2**point, resonance), audio)) * weight
+    return out
 
 
 def reverberate(audio: Audio, rng: np.random.Generator, seconds: float, wet: float) -> Audio:

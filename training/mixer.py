@@ -51,7 +51,7 @@ class Mixer:
         for i, stem in enumerate(STEMS):
             if drawn is None and rng.random() >= dict(self.mixing.silent)[stem]:
                 stems[i] = self._stem(stem, rng)
-            elif drawn is not None and stem in drawn:
+            elif drawn and stem in drawn and rng.random() >= dict(self.mixing.absent)[stem]:
                 stems[i] = self._altered(drawn[stem], rng, self.mixing.gain_db / 2)
         if rng.random() < self.mixing.mono:
             stems[:] = stems.mean(axis=1, keepdims=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training import effects, midi
+from training import effects, midi, pedals
 from training.samples import Sample, instruments
 from training.settings import RATE, STEMS
 from training.singer import Syllable, draw_syllable, draw_voice, sing
@@ -187,8 +187,10 @@ def _synthesised(part: Part, count: int, rng: np.random.Generator) -> Audio:
     patch = draw_patch(rng, part.role)
     audio = np.zeros((2, count), np.float32)
     width = rng.uniform(0, 0.5) * (part.role != "bass")
+    before = None
     for note in part.notes:
-        tone = play(patch, note.pitch, note.length, note.velocity, rng)
+        tone = play(patch, note.pitch, note.length, note.velocity, rng, before)
+        before = note.pitch
         side = rng.uniform(-width, width)
         _add(audio, tone * np.array([[1 - side], [1 + side]], np.float32), note.start)
     return audio
@@ -201,6 +203,14 @@ def _produced(audio: Audio, part: Part, song: Song, rng: np.random.Generator) ->
         audio = effects.low_pass(effects.soft_clip(audio, rng.uniform(10, 120)), 5000)
     elif part.role == "bass" and rng.random() < 0.25:
         audio = effects.soft_clip(audio, rng.uniform(2, 20))
+    if part.stem == "other":
+        audio = pedals.board(audio, rng, 60 / song.bpm)
+    elif part.role == "voice" and rng.random() < 0.25:
+        audio = (
+            pedals.grains(audio, rng, 60 / song.bpm)
+            if rng.random() < 0.3
+            else (pedals.chorus(audio, rng))
+        )
     if rng.random() < 0.5:
         threshold = effects.loudness(audio) * rng.uniform(0.7, 1.5) + 1e-6
         audio = effects.compress(audio, threshold, rng.uniform(1.5, 5))

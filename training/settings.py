@@ -69,6 +69,8 @@ class Mixing:
     `origins` are the weights with which a stem's source is drawn: `music` (parts of the
     recorded songs), `samples` (one-shots and phrases strung together), `render` (songs
     composed and rendered by this project). What has no clip for a stem is skipped.
+    `together` is how often the stems of one song are drawn; each is then left out with the
+    probability in `absent`, as stems drawn from anywhere are with that in `silent`.
     """
 
     origins: tuple[tuple[str, float], ...] = (("music", 0.4), ("samples", 0.15), ("render", 0.45))
@@ -76,6 +78,9 @@ class Mixing:
     layer: float = 0.2
     silent: tuple[tuple[str, float], ...] = (
         ("drums", 0.1), ("bass", 0.12), ("other", 0.08), ("vocals", 0.3),
+    )  # fmt: skip
+    absent: tuple[tuple[str, float], ...] = (
+        ("drums", 0.05), ("bass", 0.06), ("other", 0.04), ("vocals", 0.3),
     )  # fmt: skip
     gain_db: float = 5.0
     level_db: float = 4.0
@@ -103,7 +108,7 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 11200
+    steps: int = 14400
     warmup: int = 150
     decay: float = 0.6
     rate: float = 2e-3
@@ -121,10 +126,10 @@ class Rendering:
     """The songs that this project composes and renders."""
 
     seed: int = 7
-    songs: int = 300
+    songs: int = 520
     bars: tuple[int, int] = (8, 17)
-    spoken: int = 60
-    recorded: int = 40
+    spoken: int = 160
+    recorded: int = 100
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.signal
 
+from training import effects
 from training.audiofile import single
 from training.settings import RATE
 
@@ -55,15 +56,19 @@ class Patch:
     """A subtractive or FM voice.
 
     Attributes:
-        wave: saw, square, fm, sine or pluck.
+        wave: saw, square, pulse (its width moves), ring, fm, sine or pluck.
         voices: detuned oscillators side by side.
         detune: their spread in semitones.
         cutoff: of the low-pass filter, in multiples of the note's frequency.
         sweep: how far the filter opens at the attack, in the same unit.
         attack, decay, sustain, release: the envelope, seconds and level.
-        index, ratio: of the FM modulator.
+        index, ratio: of the FM or ring modulator.
         vibrato: its depth in semitones.
         drive: saturation after the filter, 0 for none.
+        resonance: of the filter, Q.
+        wobble, pace: how far the filter moves up and down in octaves, and how often a second.
+        sub, hiss: levels of a sine an octave below and of noise beside the oscillators.
+        glide: seconds from one note's pitch to the next one's.
     """
 
     wave: str
@@ -79,34 +84,56 @@ class Patch:
     ratio: float
     vibrato: float
     drive: float
+    resonance: float = 0.71
+    wobble: float = 0.0
+    pace: float = 1.0
+    sub: float = 0.0
+    hiss: float = 0.0
+    glide: float = 0.0
 
 
 def draw_patch(rng: np.random.Generator, role: str) -> Patch:
     """A random voice that suits a role: bass, pad, lead, chords or arpeggio."""
     slow = role == "pad"
-    waves = {"bass": ["saw", "square", "fm", "sine"], "pad": ["saw", "saw", "fm"]}
+    waves = {
+        "bass": ["saw", "square", "pulse", "fm", "sine"],
+        "pad": ["saw", "saw", "pulse", "fm", "ring"],
+    }
+    usual = ["saw", "saw", "square", "pulse", "fm", "pluck", "sine", "ring"]
+    chance = rng.random
     short = role in ("arpeggio", "chords")
     return Patch(
-        wave=str(rng.choice(waves.get(role, ["saw", "square", "fm", "pluck"]))),
-        voices=int(rng.integers(1, 3 if role == "bass" else 5)),
+        wave=str(rng.choice(waves.get(role, usual))),
+        voices=int(rng.integers(1, 3 if role == "bass" else 7)),
         detune=float(rng.uniform(0.03, 0.2)),
         cutoff=float(rng.uniform(1.5, 8.0)),
         sweep=float(rng.uniform(0, 12.0)),
+        resonance=float(rng.uniform(1, 6) if chance() < 0.5 else 0.71),
+        wobble=float(rng.uniform(0.2, 1.5) * (chance() < 0.3)),
+        pace=float(rng.choice([0.1, 0.3, 1, 2, 4, 6])),
         attack=float(rng.uniform(0.1, 0.5) if slow else rng.uniform(0.001, 0.02)),
         decay=float(rng.uniform(0.1, 0.3) if short else rng.uniform(0.2, 1.5)),
         sustain=float(rng.uniform(0, 0.3) if short else rng.uniform(0.3, 0.9)),
         release=float(rng.uniform(0.3, 0.8) if slow else rng.uniform(0.03, 0.2)),
         index=float(rng.uniform(0.5, 5.0)),
         ratio=float(rng.choice([0.5, 1, 1, 2, 3, 3.5, 7])),
-        vibrato=float(rng.uniform(0, 0.25)) if role == "lead" else 0.0,
-        drive=float(rng.uniform(0, 3) * (rng.random() < 0.4)),
+        sub=float(rng.uniform(0.2, 1) * (chance() < 0.25)),
+        hiss=float(rng.uniform(0.01, 0.15) * (chance() < 0.25)),
+        glide=float(rng.uniform(0.02, 0.25) * (role in ("lead", "bass") and chance() < 0.4)),
+        vibrato=float(rng.uniform(0, 0.5)) if role == "lead" else 0.0,
+        drive=float(rng.uniform(0, 3) * (chance() < 0.4)),
     )
 
 
 def play(
-    patch: Patch, pitch: float, length: float, velocity: float, rng: np.random.Generator
+    patch: Patch,
+    pitch: float,
+    length: float,
+    velocity: float,
+    rng: np.random.Generator,
+    before: float | None = None,
 ) -> Mono:
-    """One note of a patch."""
+    """One note of a patch; `before` is the pitch that it glides from, if it does."""
     count = int((length + patch.release) * RATE)
     t = np.arange(count) / RATE
     hertz = frequency(pitch)
@@ -114,11 +141,19 @@ def play(
         tone = plucked(hertz, count, rng, bright=min(patch.cutoff / 8, 0.95))
     else:
         wobble = patch.vibrato * np.sin(2 * np.pi * 5.3 * t) * np.minimum(t / 0.4, 1)
+        if patch.glide and before is not None:
+            wobble = wobble + (before - pitch) * np.exp(-t / patch.glide)
         tone = np.zeros(count, np.float32)
         for spread in np.linspace(-1, 1, patch.voices) if patch.voices > 1 else (0.0,):
             step = hertz * 2 ** ((wobble + patch.detune * spread) / 12) / RATE
             tone += oscillate(patch, np.cumsum(step) + rng.random(), step, t)
-        tone = filtered(patch, tone / np.float32(patch.voices**0.5), hertz, t)
+        tone /= np.float32(patch.voices**0.5)
+        if patch.sub:
+            below = np.sin(np.pi * np.cumsum(hertz * 2 ** (wobble / 12)) / RATE)
+            tone += np.float32(patch.sub) * single(below)
+        if patch.hiss:
+            tone += np.float32(patch.hiss) * rng.standard_normal(count, np.float32)
+        tone = filtered(patch, tone, hertz, t)
     level = 0.4 + 0.6 * velocity
     tone = tone * envelope(
         count, patch.attack, patch.decay, patch.sustain, int(patch.release * RATE)
@@ -139,7 +174,12 @@ def oscillate(
         return saw(phase, step)
     if patch.wave == "square":
         return single(saw(phase, step) - saw(phase + 0.37, step))
+    if patch.wave == "pulse":
+        width = 0.5 + 0.4 * np.sin(2 * np.pi * (0.3 + patch.pace / 10) * t + patch.index)
+        return single(saw(phase, step) - saw(phase + width, step))
     angle = 2 * np.pi * phase
+    if patch.wave == "ring":
+        return single(np.sin(angle) * (0.3 + np.sin(patch.ratio * angle + patch.index)))
     if patch.wave == "fm":
         index = patch.index * np.exp(-t / (patch.decay + 0.1))
         return single(np.sin(angle + index * np.sin(patch.ratio * angle)))
@@ -147,18 +187,11 @@ def oscillate(
 
 
 def filtered(patch: Patch, tone: Mono, hertz: float, t: npt.NDArray[np.float64]) -> Mono:
-    """The low-pass filter: a dark and a bright setting, faded from one to the other."""
-
-    def at(multiple: float) -> Mono:
-        cutoff = float(np.clip(hertz * multiple, 120, 16000))
-        sections = scipy.signal.butter(2, cutoff, fs=RATE, output="sos")
-        return single(scipy.signal.sosfilt(sections, tone))
-
-    dark = at(patch.cutoff)
-    if patch.sweep < 1:
-        return dark
-    opening = np.exp(-t / (0.5 * patch.decay + 0.03)).astype(np.float32)
-    return dark + (at(patch.cutoff + patch.sweep) - dark) * opening
+    """The low-pass filter: opened by the attack, moved up and down by `wobble`."""
+    opening = patch.sweep * np.exp(-t / (0.5 * patch.decay + 0.03))
+    moving = 2 ** (patch.wobble * np.sin(2 * np.pi * patch.pace * t))
+    cutoff = np.clip(hertz * (patch.cutoff + opening) * moving, 120.0, 16000.0)
+    return effects.swept(tone, cutoff, patch.resonance)
 
 
 def plucked(hertz: float, count: int, rng: np.random.Generator, *, bright: float) -> Mono:

@@ -43,6 +43,24 @@ LINES = (
 )
 """Lines to sing, written for this purpose."""
 
+ONSETS = ("", "", "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w",
+          "br", "dr", "fl", "gr", "kl", "pr", "sh", "sl", "st", "tr", "ch")  # fmt: skip
+HEARTS = ("a", "e", "i", "o", "u", "ai", "ee", "oo", "ou", "ie")
+CODAS = ("", "", "", "l", "m", "n", "r", "s", "t", "ng", "nd", "st")
+
+
+def nonsense(rng: np.random.Generator, words: int = 10) -> str:
+    """Words that mean nothing, for more sounds than LINES have."""
+
+    def word() -> str:
+        count = int(rng.integers(1, 4))
+        return "".join(
+            str(rng.choice(part)) for _ in range(count) for part in (ONSETS, HEARTS, CODAS)
+        )
+
+    return " ".join(word() for _ in range(words))
+
+
 VOICES = ("en-us", "en-gb", "en-gb-scotland", "de", "fr-fr", "es", "it", "pt-br", "sv", "nl", "pl")
 VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m3", "+m4", "+m5", "+m7")
 
@@ -108,7 +126,8 @@ class Choir:
         voices = list(recordings)
         for _ in range(spoken):
             voice = str(rng.choice(VOICES)) + str(rng.choice(VARIANTS))
-            voices.append(speak(str(rng.choice(LINES)), voice, int(rng.integers(110, 170))))
+            line = str(rng.choice(LINES)) if rng.random() < 0.4 else nonsense(rng)
+            voices.append(speak(line, voice, int(rng.integers(110, 170))))
         self.phrases = [analyse(v) for v in voices]
 
     def sing(self, notes: Sequence[Note], count: int, rng: np.random.Generator) -> Mono:
@@ -152,7 +171,13 @@ class Choir:
         envelope = np.ascontiguousarray(phrase.envelope[where][:, moved])
         noise = np.ascontiguousarray(phrase.noise[where])
         sound = _world().synthesize(pitch, envelope, noise, RATE // 2, FRAME)
-        return single(effects.change_speed(single(sound)[None], 0.5)[0])
+        return brightened(single(effects.change_speed(single(sound)[None], 0.5)[0]), rng)
+
+
+def brightened(voice: Mono, rng: np.random.Generator) -> Mono:
+    """Puts treble above 9 kHz, where WORLD at half the rate left none: an exciter's overtones."""
+    rectified = np.abs(effects.high_pass(voice[None], 4500))
+    return single(voice + rng.uniform(0.2, 1.2) * effects.high_pass(rectified, 9000, 4)[0])
 
 
 def groups(notes: Sequence[Note]) -> list[list[Note]]:

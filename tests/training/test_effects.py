@@ -53,6 +53,29 @@ def test_the_compressor_leaves_what_is_soft_and_lowers_what_is_loud():
     )
 
 
+def test_a_resonant_filter_has_its_peak_at_the_cutoff_and_leaves_what_is_below():
+    click = np.zeros((1, RATE), np.float32)
+    click[0, 0] = 1
+
+    gains = np.abs(np.fft.rfft(effects.swept(click, np.full(RATE, 1000.0), 4.0)[0]))
+
+    assert gains[1000] == pytest.approx(4.0, rel=0.02)
+    assert gains[50] == pytest.approx(1.0, rel=0.02)
+    assert gains[8000] < 0.02
+
+
+def test_a_sweep_lets_through_what_lies_below_its_cutoff_now():
+    tone = np.sin(2 * np.pi * 3000 * np.arange(RATE) / RATE).astype(np.float32)[None]
+
+    out = effects.swept(tone, np.geomspace(200.0, 12000.0, RATE), 0.71)
+
+    def level(part):
+        return float(np.sqrt(np.square(part).mean()))
+
+    assert level(out[0, : RATE // 4]) < 0.05
+    assert level(out[0, -RATE // 8 :]) == pytest.approx(level(tone), rel=0.1)
+
+
 def test_loudness_is_that_of_what_sounds():
     half = np.zeros((2, 2 * RATE), np.float32)
     half[:, :RATE] = 0.25

@@ -76,6 +76,17 @@ def test_silent_stems_are_silent(pool):
     assert not mix.any()
 
 
+def test_a_song_may_lack_its_voice(pool):
+    absent = tuple((stem, float(stem == "vocals")) for stem in STEMS)
+    mixer = Mixer(pool, replace(CLEAN, absent=absent, together=1.0), COUNT)
+
+    stems, mix = mixer.example(np.random.default_rng(1))
+
+    sounding = {stem: bool(stems[i].any()) for i, stem in enumerate(STEMS)}
+    assert sounding == {stem: stem != "vocals" for stem in STEMS}
+    np.testing.assert_allclose(stems.sum(axis=0), mix, atol=1e-4)
+
+
 def test_an_empty_pool_gives_silence_not_an_error(tmp_path):
     mixer = Mixer(Pool.listed(tmp_path), CLEAN, COUNT)
 

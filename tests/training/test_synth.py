@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def test_the_sawtooth_hardly_aliases():
     assert spectrum[~wanted].max() < 0.05 * spectrum.max(), "a plain sawtooth has 0.12"
 
 
-@pytest.mark.parametrize("wave", ["saw", "square", "fm", "sine", "pluck"])
+@pytest.mark.parametrize("wave", ["saw", "square", "pulse", "ring", "fm", "sine", "pluck"])
 @pytest.mark.parametrize("pitch", [33, 57, 76])
 def test_every_wave_sounds_at_its_pitch(wave, pitch):
     patch = Patch(wave, 1, 0, 4, 0, 0.005, 0.5, 0.8, 0.05, 1.0, 1, 0, 0)
@@ -36,6 +38,30 @@ def test_every_wave_sounds_at_its_pitch(wave, pitch):
     spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone)), 4 * RATE))
     near = int(frequency(pitch) * 4)
     assert spectrum[int(near * 0.97) : int(near * 1.03) + 2].max() > 0.1 * spectrum.max()
+
+
+def test_a_glide_begins_at_the_pitch_before():
+    patch = Patch("sine", 1, 0, 8, 0, 0.005, 0.5, 0.9, 0.05, 1.0, 1, 0, 0, glide=0.2)
+
+    tone = play(patch, 69, 1.5, 1.0, np.random.default_rng(1), before=57)
+
+    def loudest(part):
+        return np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part)), RATE)))
+
+    assert loudest(tone[: RATE // 20]) < 300, "it begins at 220 Hz"
+    assert loudest(tone[RATE : RATE * 3 // 2]) == pytest.approx(440, abs=5)
+
+
+def test_a_sub_oscillator_sounds_an_octave_below():
+    plain = Patch("saw", 1, 0, 4, 0, 0.005, 0.5, 0.8, 0.05, 1.0, 1, 0, 0)
+
+    def below(patch):
+        tone = play(patch, 57, 1.0, 1.0, np.random.default_rng(1))
+        spectrum = np.abs(np.fft.rfft(tone[:RATE] * np.hanning(RATE)))
+        return spectrum[105:116].max() / spectrum.max()
+
+    assert below(plain) < 0.01
+    assert below(replace(plain, sub=0.8)) > 0.3
 
 
 @pytest.mark.parametrize("role", ["bass", "pad", "lead", "chords", "arpeggio"])
