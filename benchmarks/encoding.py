@@ -15,8 +15,8 @@ from octet.audio.mp3 import QUALITY
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRACKS = 7
-"""Encoded for a song that is no MP3 itself: all but acapella, which holds what vocals holds."""
+TRACKS = 6
+"""Encoded for a song: acapella holds what vocals holds, and full what original does."""
 
 
 def alone(song: Path) -> list[str]:

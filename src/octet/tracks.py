@@ -15,8 +15,13 @@ STEMS = ("vocals", "drums", "bass", "other")
 TRACKS = (*STEMS, "original", "full", "instrumental", "acapella")
 """The eight tracks, in the order in which they are listed everywhere."""
 
-SAME_SAMPLES = {"acapella": "vocals"}
-"""Tracks that hold exactly what another track holds."""
+SAME_SAMPLES = {"acapella": "vocals", "full": "original"}
+"""Tracks that hold what another track holds.
+
+An acapella is the vocals; the sum of the stems is the decoded song but for float32's rounding
+(about -145 dB), as `close_the_sum` makes it. What is exact stays exact: formats that keep
+every bit get a `full` of its own.
+"""
 
 
 def close_the_sum(mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from octet.errors import CancelledError, NotAudioError, OutputError, SettingErro
 from octet.folders import folder_name
 from octet.separation.passthrough import Passthrough
 from octet.separation.song import Separator
-from octet.tracks import STEMS, TRACKS
+from octet.tracks import SAME_SAMPLES, STEMS, TRACKS
 from tests.separation.sources import Shares
 
 FORMATS = ("mp3", "flac", "wav", "ogg", "opus", "m4a")
@@ -166,20 +166,32 @@ def test_an_mp3_goes_out_with_its_own_bytes(tmp_path):
     assert read(tmp_path / "flac" / "original.flac", tmp_path).shape == (2, 50_000)
 
 
-def test_acapella_is_the_vocals_under_its_own_name(tmp_path):
-    # given a song with tags and MP3 as the format, where the two hold the same sound
+@pytest.mark.parametrize(("track", "as_in"), SAME_SAMPLES.items())
+def test_what_holds_the_same_sound_is_encoded_once(tmp_path, track, as_in):
+    # given a song with tags and MP3 as the format, where two tracks hold the same sound
     song = write(tmp_path / "song.flac", music(50_000))
     receipt = Separator(Shares()).separate(song, tmp_path / "out")
     # when both are read
-    vocals, acapella = (tmp_path / "out" / f"{name}.mp3" for name in ("vocals", "acapella"))
+    one, other = (tmp_path / "out" / f"{name}.mp3" for name in (as_in, track))
     # then they sound the same, and each has its own title
-    assert np.array_equal(read(vocals, tmp_path), read(acapella, tmp_path))
-    assert probe(vocals).tags["title"] == "Test (vocals)"
-    assert probe(acapella).tags["title"] == "Test (acapella)"
-    assert receipt.tracks["vocals"].sha256 != receipt.tracks["acapella"].sha256
-    # and acapella alone works as well
-    Separator(Shares(), tracks=["acapella"]).separate(song, tmp_path / "alone")
-    assert (tmp_path / "alone" / "acapella.mp3").read_bytes() == acapella.read_bytes()
+    assert np.array_equal(read(one, tmp_path), read(other, tmp_path))
+    assert probe(one).tags["title"] == f"Test ({as_in})"
+    assert probe(other).tags["title"] == f"Test ({track})"
+    assert receipt.tracks[as_in].sha256 != receipt.tracks[track].sha256
+    # and encoded alone, from its own samples, the track sounds so too
+    Separator(Shares(), tracks=[track]).separate(song, tmp_path / "alone")
+    alone = read(tmp_path / "alone" / f"{track}.mp3", tmp_path)
+    assert np.abs(alone - read(other, tmp_path)).max() < 1e-3
+
+
+def test_the_full_mix_of_an_mp3_is_the_sum_of_its_stems(tmp_path):
+    # given an MP3, whose own bytes are the original
+    song = write(tmp_path / "song.mp3", music(50_000), bitrate=192)
+    # when it is separated into MP3, then `full` is encoded again: it starts with the stems
+    receipt = Separator(Shares()).separate(song, tmp_path / "out")
+    assert receipt.tracks["full"].samples == receipt.tracks["vocals"].samples
+    assert (tmp_path / "out" / "full.mp3").read_bytes() != song.read_bytes()
+    assert probe(tmp_path / "out" / "full.mp3").tags["title"].endswith("(full)")
 
 
 def test_the_manifest_says_what_is_there(song, tmp_path):

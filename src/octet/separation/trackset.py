@@ -60,8 +60,8 @@ class TrackSet:
         self.folder = folder
         self.tracks = tuple(tracks)
         self.encoding = encoding.for_song(recording.info)
-        self._twins = self._find_twins()
         self._copied = {"original"} & set(tracks) if self._is_mp3_both_ways() else set()
+        self._twins = self._find_twins()
         self._writers: dict[str, TrackWriter] = {}
         self._mix = Meter()
         self._residual = Meter()
@@ -169,7 +169,7 @@ class TrackSet:
         # An MP3 file's tags stand apart from its sound, which need not be encoded twice.
         if self.encoding.name != "mp3":
             return {}
-        there = set(self.tracks)
+        there = set(self.tracks) - self._copied
         return {track: as_in for track, as_in in SAME_SAMPLES.items() if {track, as_in} <= there}
 
     def _twin(self, track: str, written: WrittenTrack) -> WrittenTrack:
