@@ -86,6 +86,7 @@ class Composer:
         self.scale = MODES[str(rng.choice(self.style.modes))]
         self.key = int(rng.integers(12))
         chosen = [PROGRESSIONS[int(rng.integers(len(PROGRESSIONS)))] for _ in range(2)]
+        self.kick = ""
         self.chords = [chosen[(bar // 8) % 2][bar % 4] for bar in range(bars)]
 
     def song(self) -> Song:
@@ -123,6 +124,7 @@ class Composer:
         """Patterns of sixteenths; a fill every four or eight bars, ghost notes between."""
         rng, style = self.rng, self.style
         pattern = style.drums[int(rng.integers(len(style.drums)))] if style.drums else {}
+        self.kick = pattern.get("kick", "")
         notes = []
         for bar in range(self.bars):
             fill = (pattern and bar % 8 == 7) or (bar % 4 == 3 and rng.random() < 0.3)
@@ -152,10 +154,17 @@ class Composer:
                 yield Note(self.time(bar, step), 0.4, 45, self.rng.uniform(0.5, 1), piece)
 
     def bass(self) -> Part:
-        """Roots, fifths and octaves in the style's rhythm, with walks into the next chord."""
+        """Roots, fifths and octaves in the style's rhythm, with walks into the next chord.
+
+        Now and then it is a low one on the strokes of the kick, or a note or two a bar.
+        """
         rng = self.rng
         line = self.style.bass[int(rng.integers(len(self.style.bass)))]
         floor = int(rng.integers(33, 42))
+        if rng.random() < 0.3:
+            sparse = ("r...............", "r.........r.....", "......r.........")
+            lines = [self.kick.translate(str.maketrans("Xxo", "rrr")) or line, *sparse]
+            line, floor = lines[int(rng.integers(len(lines)))][: self.steps], floor - 6
         notes = []
         for bar in range(self.bars):
             root = self.chords[bar]

@@ -126,7 +126,7 @@ class Rendering:
     """The songs that this project composes and renders."""
 
     seed: int = 7
-    songs: int = 520
+    songs: int = 620
     bars: tuple[int, int] = (8, 17)
     spoken: int = 160
     recorded: int = 100

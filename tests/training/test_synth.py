@@ -52,6 +52,16 @@ def test_a_glide_begins_at_the_pitch_before():
     assert loudest(tone[RATE : RATE * 3 // 2]) == pytest.approx(440, abs=5)
 
 
+def test_a_struck_bass_falls_to_its_pitch():
+    patch = Patch("sine", 1, 0, 8, 0, 0.001, 0.5, 0.9, 0.05, 1.0, 1, 0, 0, punch=24)
+
+    tone = play(patch, 57, 1.0, 1.0, np.random.default_rng(1))
+
+    crossings = np.flatnonzero(np.diff(np.signbit(tone[: RATE // 2])))
+    assert crossings[1] - crossings[0] < RATE / 220 / 3, "it begins well above"
+    assert crossings[-1] - crossings[-3] == pytest.approx(RATE / 220, abs=2)
+
+
 def test_a_sub_oscillator_sounds_an_octave_below():
     plain = Patch("saw", 1, 0, 4, 0, 0.005, 0.5, 0.8, 0.05, 1.0, 1, 0, 0)
 
