@@ -108,7 +108,7 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 14400
+    steps: int = 13600
     warmup: int = 150
     decay: float = 0.6
     rate: float = 2e-3
@@ -144,7 +144,7 @@ class Export:
     frames: int = 256
     overlap: float = 0.1
     sharpness: float = 0.85
-    gain: float = 1.5
+    gain: float = 3.0
 
 
 @dataclass(frozen=True)
