@@ -78,3 +78,10 @@ def board(audio: Audio, rng: np.random.Generator, beat: float) -> Audio:
         if rng.random() < chance:
             audio = pedal(audio, rng, beat)
     return audio
+
+
+def behind_voice(audio: Audio, rng: np.random.Generator, beat: float) -> Audio:
+    """A chorus now and then, grains seldom; `beat` in seconds."""
+    if rng.random() >= 0.25:
+        return audio
+    return grains(audio, rng, beat) if rng.random() < 0.3 else chorus(audio, rng)

@@ -205,12 +205,8 @@ def _produced(audio: Audio, part: Part, song: Song, rng: np.random.Generator) ->
         audio = effects.soft_clip(audio, rng.uniform(2, 20))
     if part.stem == "other":
         audio = pedals.board(audio, rng, 60 / song.bpm)
-    elif part.role == "voice" and rng.random() < 0.25:
-        audio = (
-            pedals.grains(audio, rng, 60 / song.bpm)
-            if rng.random() < 0.3
-            else (pedals.chorus(audio, rng))
-        )
+    elif part.role == "voice":
+        audio = pedals.behind_voice(audio, rng, 60 / song.bpm)
     if rng.random() < 0.5:
         threshold = effects.loudness(audio) * rng.uniform(0.7, 1.5) + 1e-6
         audio = effects.compress(audio, threshold, rng.uniform(1.5, 5))

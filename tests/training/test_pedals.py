@@ -24,6 +24,7 @@ PEDALS = [
     pedals.chorus,
     *map(with_beat, (pedals.tremolo, pedals.filter_sweep, pedals.pump, pedals.grains)),
     with_beat(pedals.board),
+    with_beat(pedals.behind_voice),
 ]
 
 
