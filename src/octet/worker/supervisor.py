@@ -128,6 +128,9 @@ class Supervisor:
             await self._until_stopped(self._prepare(kit))
             await self._work(client, kit)
             await kit.fetcher.close()
+        # After the last heartbeat, which would bring the worker back to life.
+        with contextlib.suppress(OctetError):  # what it leaves behind is put back by others
+            await kit.claims.leave()
         log.info("worker %s stops", self.worker)
 
     async def _prepare(self, kit: Equipment) -> None:
@@ -153,8 +156,6 @@ class Supervisor:
                     await self._handle(claim, client, kit)
                 finally:
                     self.metrics.in_flight.dec()
-        with contextlib.suppress(OctetError):  # what it leaves behind is put back by others
-            await kit.claims.leave()
 
     async def _handle(self, claim: Claim, client: Redis, kit: Equipment) -> None:
         """Sees a claim through to its end, whatever end that is."""
