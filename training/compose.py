@@ -1,4 +1,4 @@
-"""Fills the pool with composed and rendered songs, one by one, each from its own seed."""
+"""Fills the pool with composed and rendered music, piece by piece, each from its own seed."""
 
 from __future__ import annotations
 
@@ -53,3 +53,14 @@ def compose_songs(
         for stem, audio in renderer.stems(song, rng).items():
             if effects.loudness(audio) > 1e-3:
                 save_clip(pool, origin, group, stem, "song", audio)
+
+
+def compose_basses(settings: Rendering, renderer: Renderer, pool: Path) -> None:
+    """Composes and renders the struck basses that are not in the pool yet."""
+    for number in range(settings.struck):
+        group = f"bass-{number:04d}"
+        if (pool / "struck" / group).exists():
+            continue
+        rng = np.random.default_rng([settings.seed, number, 1])
+        song = Composer(rng, settings.bars[0]).struck_bass()
+        save_clip(pool, "struck", group, "bass", "line", renderer.stems(song, rng)["bass"])

@@ -159,12 +159,25 @@ class Composer:
         Now and then it is a low one on the strokes of the kick, or a note or two a bar.
         """
         rng = self.rng
-        line = self.style.bass[int(rng.integers(len(self.style.bass)))]
         floor = int(rng.integers(33, 42))
         if rng.random() < 0.3:
-            sparse = ("r...............", "r.........r.....", "......r.........")
-            lines = [self.kick.translate(str.maketrans("Xxo", "rrr")) or line, *sparse]
-            line, floor = lines[int(rng.integers(len(lines)))][: self.steps], floor - 6
+            return self._bass_line("bass", self._struck_line(), floor - 6)
+        line = self.style.bass[int(rng.integers(len(self.style.bass)))]
+        return self._bass_line("bass", line, floor)
+
+    def struck_bass(self) -> Song:
+        """A song of nothing but a low bass that is struck like a drum."""
+        self.drums()  # it may follow the kick
+        part = self._bass_line("boom", self._struck_line(), int(self.rng.integers(25, 36)))
+        return Song(self.name, self.bpm, self.bars * self.steps * self.step + 1.5, [part])
+
+    def _struck_line(self) -> str:
+        sparse = ("r...............", "r.........r.....", "......r.........", "r.....r.....r...")
+        lines = [self.kick.translate(str.maketrans("Xxo", "rrr")) or sparse[0], *sparse]
+        return lines[int(self.rng.integers(len(lines)))][: self.steps]
+
+    def _bass_line(self, role: str, line: str, floor: int) -> Part:
+        rng = self.rng
         notes = []
         for bar in range(self.bars):
             root = self.chords[bar]
@@ -178,7 +191,7 @@ class Composer:
                 pitch = self.pitch(degree, floor + (12 if line[step] == "8" else 4))
                 velocity = float(rng.uniform(0.6, 1.0))
                 notes.append(Note(self.time(bar, step), length, max(pitch, 26), velocity))
-        return Part("bass", "bass", _ordered(notes))
+        return Part("bass", role, _ordered(notes))
 
     def chord_part(self, role: str) -> Part:
         """Three or four voices, struck in a rhythm or held for a bar."""

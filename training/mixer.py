@@ -59,7 +59,7 @@ class Mixer:
 
     def _song(self, rng: np.random.Generator) -> dict[str, Audio] | None:
         """The stems of one place in one song, or None where there are no songs."""
-        origin = self._origin(list(self.pool.songs), rng)
+        origin = self._origin(list(self.pool.songs), rng, self.mixing.origins)
         if origin is None:
             return None
         songs = self.pool.songs[origin]
@@ -82,17 +82,20 @@ class Mixer:
             audio = audio * np.float32(REFERENCE[stem] / level)
         return self._altered(audio, rng, self.mixing.gain_db)
 
-    def _origin(self, names: list[str], rng: np.random.Generator) -> str | None:
-        weights = [(name, weight) for name, weight in self.mixing.origins if name in names]
+    def _origin(
+        self, names: list[str], rng: np.random.Generator, shares: tuple[tuple[str, float], ...]
+    ) -> str | None:
+        weights = [(name, weight) for name, weight in shares if name in names]
         if not weights:
             return None
-        shares = np.array([weight for _, weight in weights])
-        return weights[int(rng.choice(len(weights), p=shares / shares.sum()))][0]
+        chances = np.array([weight for _, weight in weights])
+        return weights[int(rng.choice(len(weights), p=chances / chances.sum()))][0]
 
     def _clip(self, stem: str, rng: np.random.Generator) -> Audio:
         """An excerpt of a clip, perhaps at another speed, in which something sounds."""
         have = [origin for origin, stems in self.pool.clips.items() if stem in stems]
-        origin = self._origin(have, rng)
+        shares = self.mixing.voices if stem == "vocals" else self.mixing.origins
+        origin = self._origin(have, rng, shares)
         if origin is None:
             return np.zeros((2, self.count), np.float32)
         factor = 1.0

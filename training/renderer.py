@@ -86,6 +86,8 @@ class Renderer:
         way = rng.random()
         if part.role == "drums":
             return self._drums(part, song, count, rng, way)
+        if part.role == "boom":
+            return _synthesised(part, count, rng)
         family = "bass" if part.role == "bass" else str(rng.choice(STYLES[song.style].sounds))
         if self.soundfont and way < 0.45 and family in midi.PROGRAMS:
             program = int(rng.choice(midi.PROGRAMS[family]))
@@ -186,7 +188,7 @@ def _sampled(
 def _synthesised(part: Part, count: int, rng: np.random.Generator) -> Audio:
     patch = draw_patch(rng, part.role)
     audio = np.zeros((2, count), np.float32)
-    width = rng.uniform(0, 0.5) * (part.role != "bass")
+    width = rng.uniform(0, 0.5) * (part.stem != "bass")
     before = None
     for note in part.notes:
         tone = play(patch, note.pitch, note.length, note.velocity, rng, before)
@@ -201,7 +203,7 @@ def _produced(audio: Audio, part: Part, song: Song, rng: np.random.Generator) ->
     drive = STYLES[song.style].drive
     if part.stem == "other" and rng.random() < drive and part.role != "pad":
         audio = effects.low_pass(effects.soft_clip(audio, rng.uniform(10, 120)), 5000)
-    elif part.role == "bass" and rng.random() < 0.25:
+    elif part.stem == "bass" and rng.random() < 0.25:
         audio = effects.soft_clip(audio, rng.uniform(2, 20))
     if part.stem == "other":
         audio = pedals.board(audio, rng, 60 / song.bpm)
@@ -210,7 +212,7 @@ def _produced(audio: Audio, part: Part, song: Song, rng: np.random.Generator) ->
     if rng.random() < 0.5:
         threshold = effects.loudness(audio) * rng.uniform(0.7, 1.5) + 1e-6
         audio = effects.compress(audio, threshold, rng.uniform(1.5, 5))
-    if part.role != "bass" and rng.random() < 0.7:
+    if part.stem != "bass" and rng.random() < 0.7:
         audio = effects.reverberate(audio, rng, rng.uniform(0.3, 2.2), rng.uniform(0.08, 0.5))
     if part.role in ("lead", "voice", "arpeggio") and rng.random() < 0.35:
         audio = _echo(audio, 60 / song.bpm * float(rng.choice([0.5, 0.75, 1.0])), rng)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training.compose import compose_songs, renderer_for
+from training.compose import compose_basses, compose_songs, renderer_for
 from training.export import export
 from training.music import add_songs, read_stems
 from training.network import calibrated
@@ -43,9 +43,10 @@ def make_data(recipe: Recipe, music: Path, samples: Path) -> None:
 
 
 def make_songs(recipe: Recipe, samples: Path, soundfont: Path | None) -> None:
-    """Composes and renders songs into the pool."""
+    """Composes and renders songs, and basses alone, into the pool."""
     renderer = renderer_for(recipe.rendering, samples, soundfont)
     compose_songs(recipe.rendering, renderer, recipe.pool)
+    compose_basses(recipe.rendering, renderer, recipe.pool)
 
 
 def validation_sets(recipe: Recipe, music: Path, strangers: Path | None) -> dict[str, list[Batch]]:

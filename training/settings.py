@@ -68,19 +68,23 @@ class Mixing:
 
     `origins` are the weights with which a stem's source is drawn: `music` (parts of the
     recorded songs), `samples` (one-shots and phrases strung together), `render` (songs
-    composed and rendered by this project). What has no clip for a stem is skipped.
+    composed and rendered by this project), `struck` (basses that are struck like drums). What
+    has no clip for a stem is skipped. `voices` are the weights for a voice that is drawn alone.
     `together` is how often the stems of one song are drawn; each is then left out with the
     probability in `absent`, as stems drawn from anywhere are with that in `silent`.
     """
 
-    origins: tuple[tuple[str, float], ...] = (("music", 0.4), ("samples", 0.15), ("render", 0.45))
-    together: float = 0.6
+    origins: tuple[tuple[str, float], ...] = (
+        ("music", 0.4), ("samples", 0.15), ("render", 0.45), ("struck", 0.4),
+    )  # fmt: skip
+    voices: tuple[tuple[str, float], ...] = (("music", 0.45), ("samples", 0.3), ("render", 0.25))
+    together: float = 0.5
     layer: float = 0.2
     silent: tuple[tuple[str, float], ...] = (
-        ("drums", 0.1), ("bass", 0.12), ("other", 0.08), ("vocals", 0.3),
+        ("drums", 0.1), ("bass", 0.12), ("other", 0.08), ("vocals", 0.15),
     )  # fmt: skip
     absent: tuple[tuple[str, float], ...] = (
-        ("drums", 0.05), ("bass", 0.06), ("other", 0.04), ("vocals", 0.3),
+        ("drums", 0.05), ("bass", 0.06), ("other", 0.04), ("vocals", 0.1),
     )  # fmt: skip
     gain_db: float = 5.0
     level_db: float = 4.0
@@ -108,7 +112,7 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 13600
+    steps: int = 16800
     warmup: int = 150
     decay: float = 0.6
     rate: float = 2e-3
@@ -127,6 +131,7 @@ class Rendering:
 
     seed: int = 7
     songs: int = 620
+    struck: int = 300
     bars: tuple[int, int] = (8, 17)
     spoken: int = 160
     recorded: int = 100

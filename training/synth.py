@@ -69,7 +69,8 @@ class Patch:
         wobble, pace: how far the filter moves up and down in octaves, and how often a second.
         sub, hiss: levels of a sine an octave below and of noise beside the oscillators.
         glide: seconds from one note's pitch to the next one's.
-        punch: semitones by which a note's pitch falls in its first hundredths of a second.
+        punch: semitones by which a note's pitch falls at its beginning.
+        fall: seconds in which it has fallen by two thirds of them.
     """
 
     wave: str
@@ -92,11 +93,12 @@ class Patch:
     hiss: float = 0.0
     glide: float = 0.0
     punch: float = 0.0
+    fall: float = 0.025
 
 
 def draw_patch(rng: np.random.Generator, role: str) -> Patch:
-    """A random voice that suits a role: bass, pad, lead, chords or arpeggio."""
-    if role == "bass" and rng.random() < 0.3:
+    """A random voice that suits a role: bass, boom, pad, lead, chords or arpeggio."""
+    if role == "boom" or (role == "bass" and rng.random() < 0.3):
         return _draw_boom(rng)
     slow = role == "pad"
     waves = {
@@ -130,16 +132,22 @@ def draw_patch(rng: np.random.Generator, role: str) -> Patch:
 
 
 def _draw_boom(rng: np.random.Generator) -> Patch:
-    """A bass that is struck like a drum: a sine or a dark sawtooth whose pitch falls at first."""
+    """A bass that is struck like a drum: a sine or a dark sawtooth whose pitch falls at first.
+
+    Every other one stays as loud as it began until it is cut off, which no drum does.
+    """
+    stays = rng.random() < 0.5
     return Patch(
         wave=str(rng.choice(["sine", "sine", "saw", "fm"])), voices=1, detune=0.0,
         cutoff=float(rng.uniform(1.5, 4)), sweep=float(rng.uniform(0, 6)),
         attack=float(rng.uniform(0.001, 0.01)), decay=float(rng.uniform(0.2, 1.2)),
-        sustain=float(rng.uniform(0, 0.4)), release=float(rng.uniform(0.05, 0.4)),
+        sustain=float(rng.uniform(0.6, 1) if stays else rng.uniform(0, 0.4)),
+        release=float(rng.uniform(0.05, 0.4)),
         index=float(rng.uniform(0.3, 2)), ratio=1.0, vibrato=0.0,
         drive=float(rng.uniform(0, 4) * (rng.random() < 0.5)),
         glide=float(rng.uniform(0.03, 0.15) * (rng.random() < 0.3)),
         punch=float(rng.uniform(2, 24) * (rng.random() < 0.7)),
+        fall=float(rng.uniform(0.015, 0.08)),
     )  # fmt: skip
 
 
@@ -161,7 +169,7 @@ def play(
         wobble = patch.vibrato * np.sin(2 * np.pi * 5.3 * t) * np.minimum(t / 0.4, 1)
         if patch.glide and before is not None:
             wobble = wobble + (before - pitch) * np.exp(-t / patch.glide)
-        wobble = wobble + patch.punch * np.exp(-t / 0.025)
+        wobble = wobble + patch.punch * np.exp(-t / patch.fall)
         tone = np.zeros(count, np.float32)
         for spread in np.linspace(-1, 1, patch.voices) if patch.voices > 1 else (0.0,):
             step = hertz * 2 ** ((wobble + patch.detune * spread) / 12) / RATE

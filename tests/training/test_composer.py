@@ -41,6 +41,15 @@ def test_the_bass_plays_in_the_bass():
         assert np.median(pitches) < 52
 
 
+def test_a_struck_bass_is_a_song_of_low_notes_alone():
+    for seed in range(20):
+        [part] = Composer(np.random.default_rng(seed), bars=8).struck_bass().parts
+
+        assert (part.stem, part.role) == ("bass", "boom")
+        assert len(part.notes) >= 8
+        assert all(26 <= note.pitch < 48 for note in part.notes)
+
+
 def test_a_harmony_keeps_to_the_scale():
     composer = Composer(np.random.default_rng(5), bars=8, style="folk")
     voice = composer.melody("voice", "vocals", 64, busy=0.5)

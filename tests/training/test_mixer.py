@@ -87,6 +87,17 @@ def test_a_song_may_lack_its_voice(pool):
     np.testing.assert_allclose(stems.sum(axis=0), mix, atol=1e-4)
 
 
+def test_a_voice_that_is_drawn_alone_has_weights_of_its_own(pool):
+    always = tuple((stem, 0.0) for stem in STEMS)
+    mixing = replace(CLEAN, silent=always, together=0.0)
+
+    usual, _ = Mixer(pool, mixing, COUNT).example(np.random.default_rng(1))
+    nowhere, _ = Mixer(pool, replace(mixing, voices=()), COUNT).example(np.random.default_rng(1))
+
+    assert all(stem.any() for stem in usual)
+    assert [stem.any() for stem in nowhere] == [name != "vocals" for name in STEMS]
+
+
 def test_an_empty_pool_gives_silence_not_an_error(tmp_path):
     mixer = Mixer(Pool.listed(tmp_path), CLEAN, COUNT)
 

@@ -42,3 +42,14 @@ def test_the_stems_sum_to_a_mix_below_full_scale(rendered):
     stems, _ = rendered
 
     assert np.abs(sum(stems.values())).max() == pytest.approx(0.9, abs=1e-4)
+
+
+def test_a_struck_bass_sounds_alone():
+    rng = np.random.default_rng(2)
+
+    stems = Renderer().stems(Composer(rng, bars=4).struck_bass(), rng)
+
+    assert {stem for stem in STEMS if stems[stem].any()} == {"bass"}
+    spectrum = np.abs(np.fft.rfft(stems["bass"][0])) ** 2
+    hertz = np.fft.rfftfreq(stems["bass"].shape[1], 1 / 44100)
+    assert spectrum[hertz < 250].sum() > 0.5 * spectrum.sum()

@@ -74,7 +74,16 @@ def test_a_sub_oscillator_sounds_an_octave_below():
     assert below(replace(plain, sub=0.8)) > 0.3
 
 
-@pytest.mark.parametrize("role", ["bass", "pad", "lead", "chords", "arpeggio"])
+def test_every_other_struck_bass_stays_as_loud_as_it_began():
+    rng = np.random.default_rng(3)
+
+    sustained = [draw_patch(rng, "boom").sustain for _ in range(40)]
+
+    assert 10 < sum(level >= 0.6 for level in sustained) < 30
+    assert min(sustained) < 0.4
+
+
+@pytest.mark.parametrize("role", ["bass", "boom", "pad", "lead", "chords", "arpeggio"])
 def test_drawn_patches_stay_finite_and_end_in_silence(role):
     rng = np.random.default_rng(4)
     for _ in range(5):
