@@ -1,4 +1,4 @@
-"""The trained network as one ONNX file that describes itself."""
+"""The trained network as one ONNX file that describes itself, and back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from octet.separation.converted import ModelSpec, StftSpec, write_spec
+from training.network import Pocket, calibrated
 from training.settings import ESTIMATED, RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from training.network import Pocket
     from training.settings import Recipe
 
 ORIGIN = (
     "Trained by the Octet project on CC0 recordings and on songs of its own; see docs/model-card.md"
 )
+
+HALF = "_half"
+"""Ends the names of weights that are stored in 16 bits."""
 
 
 def description(recipe: Recipe) -> ModelSpec:
@@ -60,6 +63,7 @@ def export(network: Pocket, recipe: Recipe, path: Path) -> None:
             network.eval(),
             (torch.zeros(1, 4, bins, frames),),
             dynamo=True,
+            optimize=False,  # which would fold weights into constants without their names
             input_names=["spec"],
             output_names=["spec_out"],
             verbose=False,
@@ -70,6 +74,28 @@ def export(network: Pocket, recipe: Recipe, path: Path) -> None:
     partial.write_bytes(model.SerializeToString())
     write_spec(partial, description(recipe))
     partial.rename(path)
+
+
+def read_network(path: Path, recipe: Recipe) -> Pocket:
+    """The network of an exported file, its calibration undone, to be trained on.
+
+    Args:
+        path: what `export` wrote.
+        recipe: the settings that it was exported with.
+
+    Raises:
+        ValueError: the file holds other weights than this network's.
+    """
+    tensors = {t.name.removesuffix(HALF): t for t in onnx.load(path).graph.initializer}
+    network = Pocket(recipe.spectrum, recipe.network)
+    weights = {}
+    for name, ours in network.state_dict().items():
+        if name not in tensors or tuple(tensors[name].dims) != tuple(ours.shape):
+            raise ValueError(f"{path} holds no {name} of the shape {tuple(ours.shape)}")
+        values = numpy_helper.to_array(tensors[name]).astype(np.float32)
+        weights[name] = torch.from_numpy(values)
+    network.load_state_dict(weights)
+    return calibrated(network, 1 / recipe.export.sharpness, 1.0)
 
 
 def bare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -95,7 +121,7 @@ def halved(model: onnx.ModelProto, *, smallest: int = 512) -> onnx.ModelProto:
             kept.append(tensor)
             continue
         half = numpy_helper.to_array(tensor).astype(np.float16)
-        stored = f"{tensor.name}_half"
+        stored = tensor.name + HALF
         kept.append(numpy_helper.from_array(half, stored))
         casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]

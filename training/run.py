@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from training.compose import compose_basses, compose_songs, renderer_for
-from training.export import export
+from training.compose import Studio
+from training.export import export, read_network
 from training.music import add_songs, read_stems
 from training.network import calibrated
 from training.plot import plot
@@ -40,13 +40,6 @@ def make_data(recipe: Recipe, music: Path, samples: Path) -> None:
     """Puts the recorded songs and the strung-together samples into the pool."""
     add_songs(music, recipe.songs.train, recipe.pool)
     add_phrases(samples, "vocals", recipe.pool, recipe.rendering.seed)
-
-
-def make_songs(recipe: Recipe, samples: Path, soundfont: Path | None) -> None:
-    """Composes and renders songs, and basses alone, into the pool."""
-    renderer = renderer_for(recipe.rendering, samples, soundfont)
-    compose_songs(recipe.rendering, renderer, recipe.pool)
-    compose_basses(recipe.rendering, renderer, recipe.pool)
 
 
 def validation_sets(recipe: Recipe, music: Path, strangers: Path | None) -> dict[str, list[Batch]]:
@@ -74,17 +67,20 @@ def main() -> None:
     parser.add_argument("--soundfont", type=Path, help="a General MIDI soundfont for FluidSynth")
     parser.add_argument("--strangers", type=Path, help="further songs to validate on")
     parser.add_argument("--name", default="pocket", help="of the run, in training/runs")
+    parser.add_argument("--start", type=Path, help="an exported model to train on from")
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
+    parser.add_argument("--rate", type=float, help="in place of the recipe's")
     parser.add_argument("--stages", default=",".join(STAGES), help="some of " + ",".join(STAGES))
     args = parser.parse_args()
     stages, recipe = args.stages.split(","), Recipe()
-    if args.steps:
-        recipe = replace(recipe, training=replace(recipe.training, steps=args.steps))
-    run = Run(recipe, recipe.runs / args.name)
+    changed = {key: value for key in ("steps", "rate") if (value := getattr(args, key))}
+    recipe = replace(recipe, training=replace(recipe.training, **changed))
+    start = read_network(args.start, recipe) if args.start else None
+    run = Run(recipe, recipe.runs / args.name, start)
     if "data" in stages:
         make_data(recipe, args.music, args.samples)
     if "songs" in stages:
-        make_songs(recipe, args.samples, args.soundfont)
+        Studio(recipe.rendering, args.samples, args.soundfont, recipe.pool).compose()
     if "train" in stages:
         run.train(recipe.pool, validation_sets(recipe, args.music, args.strangers))
     if "export" in stages:

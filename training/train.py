@@ -28,13 +28,17 @@ class Run:
     Args:
         recipe: all settings.
         folder: where the run lives; an existing checkpoint is taken up.
+        start: a network whose weights a run without a checkpoint begins with, in place of
+            random ones.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, start: Pocket | None = None) -> None:
         self.recipe = recipe
         self.folder = folder
         torch.manual_seed(recipe.training.seed)
         self.network = Pocket(recipe.spectrum, recipe.network)
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimisers = optimisers(self.network, recipe.training)
         self.step = 0

@@ -11,8 +11,8 @@ import training
 from octet.separation.converted import read_spec
 from octet.separation.runtimes.openvino import OpenVinoNetwork
 from octet.separation.stft import Stft
-from training.export import description, export
-from training.network import Pocket
+from training.export import description, export, read_network
+from training.network import Pocket, calibrated
 from training.settings import ESTIMATED, Export, Network, Recipe
 
 
@@ -67,3 +67,24 @@ def test_the_exported_network_is_the_trained_one(exported, network):
     expected = stft.inverse(spectra, mix.shape[2])
     # The weights are stored in 16 bits: about three and a half digits.
     np.testing.assert_allclose(stems, expected, atol=2e-3 * np.abs(mix).max())
+
+
+def test_an_exported_network_can_be_trained_on(recipe, network, tmp_path):
+    # given a network that was exported with its calibration
+    path = tmp_path / "pocket.onnx"
+    export(calibrated(network, recipe.export.sharpness, recipe.export.gain), recipe, path)
+    # when it is read back
+    read = read_network(path, recipe)
+    # then it is what was trained, as well as 16 bits tell
+    power = torch.rand(1, 2, recipe.spectrum.bins, 8)
+    with torch.no_grad():
+        ours, theirs = read.factors(power), network.factors(power)
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)
+    assert ours.std() > 1e-3
+
+
+def test_a_network_of_another_size_is_refused(exported, recipe):
+    wider = replace(recipe, network=replace(recipe.network, channels=(24, 24)))
+
+    with pytest.raises(ValueError, match="of the shape"):
+        read_network(exported, wider)

@@ -9,6 +9,7 @@ import torch
 
 from training.batches import Batches
 from training.loss import separation_loss
+from training.network import Pocket
 from training.pool import save_clip
 from training.settings import RATE, STEMS, Network, Recipe
 from training.train import Run, schedule
@@ -66,6 +67,18 @@ def test_a_resumed_run_goes_on_bit_for_bit(recipe, pool, tmp_path):
     for network in ("network", "average"):
         ours = getattr(resumed, network).state_dict()
         theirs = getattr(through, network).state_dict()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_a_run_can_begin_with_the_weights_of_another(recipe, tmp_path):
+    torch.manual_seed(5)
+    other = Pocket(recipe.spectrum, recipe.network)
+
+    run = Run(recipe, tmp_path, other)
+
+    assert run.step == 0
+    for network in (run.network, run.average):
+        ours, theirs = network.state_dict(), other.state_dict()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
