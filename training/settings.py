@@ -112,7 +112,7 @@ class Training:
     batch: int = 4
     frames: int = 128
     mixes: int = 3
-    steps: int = 16800
+    steps: int = 19000
     warmup: int = 150
     decay: float = 0.6
     rate: float = 2e-3
