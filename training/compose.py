@@ -71,8 +71,8 @@ class Studio:
     def play(self, pieces: list[Piece]) -> None:
         """Composes and renders these pieces one by one; each appears whole, by rename."""
         renderer = renderer_for(self.settings, self.samples, self.soundfont)
+        making = self.pool.with_name("making")
         for piece in pieces:
-            making = self.pool.with_name("making")
             song, rng = composed(piece, self.settings)
             for stem, audio in renderer.stems(song, rng).items():
                 if effects.loudness(audio) > 1e-3:
