@@ -56,6 +56,16 @@ class Up:
         times = self._child(command).cpu_times()
         return float(times.user + times.system)
 
+    @contextlib.contextmanager
+    def held(self, command: str) -> Iterator[None]:
+        """That process stands still meanwhile."""
+        child = self._child(command)
+        child.suspend()
+        try:
+            yield
+        finally:
+            child.resume()
+
     def _child(self, command: str) -> psutil.Process:
         for child in psutil.Process(self.process.pid).children():
             if child.cmdline()[-1] == command:
@@ -115,7 +125,8 @@ class Figures:
         submitting: seconds of each of those requests.
         answers: seconds of requests while the worker computes and a few jobs wait.
         answers_long: the same with the long queue.
-        claims, claims_long: seconds from the end of one job to the claim of the next.
+        claims, claims_long: seconds from the end of one job, or the acceptance of the next if
+            that was later, to the claim of the next.
         api, supervisor: MiB of each process: before, after the songs, with the long queue.
         in_order: whether the jobs were claimed in the order in which they were accepted.
         listed: whether the long queue was listed whole and in its order.
@@ -134,10 +145,12 @@ class Figures:
 
 
 def measure(songs: int, clients: int, waiting: int, requests: int, **environment: str) -> Figures:
-    """Submits songs, times answers, puts a long queue behind them, and waits for the songs.
+    """Submits songs and times answers; then the same songs' number with a long queue behind.
+
+    The worker stands still until that queue is there: a fast one would be done before.
 
     Args:
-        songs: how many are submitted.
+        songs: how many are submitted, each time.
         clients: at once.
         waiting: length of the long queue.
         requests: whose answers are timed, with each queue.
@@ -147,27 +160,28 @@ def measure(songs: int, clients: int, waiting: int, requests: int, **environment
         first = _submit(client, 0)[0]
         _until_done(client, 1)
         memory = [_memory(service)]
-        rate, submitting = _submit_all(client, songs, clients)
+        rate, submitting = _submit_all(client, range(1, songs + 1), clients)
         few = answers(service.url, first, requests)
+        _until_done(client, songs + 1)
         memory.append(_memory(service))
 
         names = [f"{number:064x}" for number in range(waiting)]
-        with service.queue() as plain:
+        with service.held("worker"), service.queue() as plain:
+            _submit_all(client, range(songs + 1, 2 * songs + 1), clients)
             plain.lpush("toWorker", *names)
-        before = len(_done(client))
         many = answers(service.url, first, requests)
         listed = _in_turn(client.get("/apiv1/queue").json()["queue"], names)
-        _until_done(client, songs + 1)
+        _until_done(client, 2 * songs + 1)
         memory.append(_memory(service))
         jobs = _done(client)
-    starts = [start for start, _ in jobs]
+    starts = [job.started for job in jobs]
     return Figures(
         rate=rate,
         submitting=submitting,
         answers=few,
         answers_long=many,
-        claims=_gaps(jobs[1:before]),
-        claims_long=_gaps(jobs[before:]),
+        claims=_gaps(jobs[1 : songs + 1]),
+        claims_long=_gaps(jobs[songs + 1 :]),
         api=[megabytes for megabytes, _ in memory],
         supervisor=[megabytes for _, megabytes in memory],
         in_order=starts == sorted(starts),
@@ -182,7 +196,8 @@ def lines(figures: Figures, songs: int, clients: int, waiting: int) -> list[str]
         for of in (figures.api, figures.supervisor)
     )
     return [
-        f"`octet up` while its worker computes, {songs} songs over REST, then {waiting} more jobs:",
+        f"`octet up` while its worker computes, {songs} songs over REST, then as many "
+        f"again with {waiting} jobs behind them:",
         f"- {clients} clients at once: {figures.rate:.0f} songs accepted a second, each request "
         f"{spread(figures.submitting)}",
         f"- answers to another client: {spread(figures.answers)}; with {waiting} waiting "
@@ -217,11 +232,13 @@ def _submit(client: httpx.Client, number: int) -> tuple[str, float]:
     return str(answer.json()["id"]), seconds
 
 
-def _submit_all(client: httpx.Client, songs: int, clients: int) -> tuple[float, list[float]]:
+def _submit_all(
+    client: httpx.Client, songs: Sequence[int], clients: int
+) -> tuple[float, list[float]]:
     begun = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        sent = list(pool.map(lambda number: _submit(client, number), range(1, songs + 1)))
-    return songs / (time.perf_counter() - begun), [seconds for _, seconds in sent]
+        sent = list(pool.map(lambda number: _submit(client, number), songs))
+    return len(songs) / (time.perf_counter() - begun), [seconds for _, seconds in sent]
 
 
 def answers(url: str, song_id: str, requests: int) -> list[float]:
@@ -245,8 +262,22 @@ def answers(url: str, song_id: str, requests: int) -> list[float]:
     return seconds
 
 
-def _done(client: httpx.Client) -> list[tuple[datetime, datetime]]:
-    """Start and end of the jobs that are done, in the order in which they were accepted."""
+@dataclass(frozen=True)
+class _Done:
+    """When a job was accepted, claimed and done."""
+
+    created: datetime
+    started: datetime
+    finished: datetime
+
+    @classmethod
+    def of(cls, job: dict[str, Any]) -> _Done:
+        """From the API's view of it."""
+        return cls(*(datetime.fromisoformat(job[k]) for k in ("created", "started", "finished")))
+
+
+def _done(client: httpx.Client) -> list[_Done]:
+    """The jobs that are done, in the order in which they were accepted."""
     found: list[dict[str, Any]] = []
     query: dict[str, str | int] = {"state": "done", "limit": 200}
     while True:
@@ -255,10 +286,7 @@ def _done(client: httpx.Client) -> list[tuple[datetime, datetime]]:
         if page["next"] is None:
             break
         query["after"] = page["next"]
-    return [
-        (datetime.fromisoformat(job["started"]), datetime.fromisoformat(job["finished"]))
-        for job in reversed(found)
-    ]
+    return [_Done.of(job) for job in reversed(found)]
 
 
 def _in_turn(queue: Sequence[str], names: Sequence[str]) -> bool:
@@ -284,6 +312,9 @@ def _memory(service: Up) -> tuple[float, float]:
     return service.megabytes("api"), service.megabytes("worker")
 
 
-def _gaps(jobs: Sequence[tuple[datetime, datetime]]) -> list[float]:
-    """Seconds from the end of each to the start of the next."""
-    return [(after[0] - one[1]).total_seconds() for one, after in itertools.pairwise(jobs)]
+def _gaps(jobs: Sequence[_Done]) -> list[float]:
+    """Seconds from when each but the first could be claimed, the one before being done, to then."""
+    return [
+        (job.started - max(one.finished, job.created)).total_seconds()
+        for one, job in itertools.pairwise(jobs)
+    ]
