@@ -173,18 +173,40 @@ def test_logs_prints_the_lines_in_their_order(
         logging.getLogger("octet.test").info("line %d", number)
     set_up_logging("rest", "info")  # closes the first, which carries its lines to the list
     valkey.lpush("logging", "other.worker.debug:first")
-    # when they are read by the command
-    process = subprocess.Popen(
-        [sys.executable, "-m", "octet", "logs"],
-        env={**os.environ, "OCTET_REDIS_URL": url},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout as lines:
-        read = [lines.readline().rstrip("\n") for _ in range(4)]
+    # when they are read by the command, until it is told to end
+    with _following(url) as process:
+        assert process.stdout is not None
+        read = [process.stdout.readline().rstrip("\n") for _ in range(4)]
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        status = process.wait(timeout=30)
     # then each comes once, in order
     assert read[0] == "other.worker.debug:first"
     assert [line.partition(".rest.info:")[2] for line in read[1:]] == ["line 0", "line 1", "line 2"]
+    # and the exit status tells what ended it
+    assert status == 128 + signal.SIGTERM
+
+
+def test_logs_ends_at_ctrl_c(
+    settings: ServiceSettings, valkey: redis.Redis
+) -> None:
+    # given a reader that waits for more
+    assert settings.redis_url is not None
+    valkey.rpush("logging", "h.rest.info:only")
+    with _following(settings.redis_url.get_secret_value()) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "h.rest.info:only\n"
+        # when Ctrl-C is pressed
+        process.send_signal(signal.SIGINT)
+        # then its exit status says so
+        status = process.wait(timeout=30)
+    assert status == 130
+
+
+def _following(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "octet", "logs"],
+        env={**os.environ, "OCTET_REDIS_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

@@ -75,7 +75,7 @@ async def test_a_reader_sees_the_lines_in_order_each_once(
 
     read = []
     async with asyncio.timeout(20):
-        async for text in read_lines(client):
+        async for text in read_lines(client, asyncio.Event()):
             read.append(text.partition(":")[2])
             if len(read) == 300:
                 break
@@ -118,7 +118,7 @@ def test_a_server_that_is_away_holds_nobody_up(log: logging.Logger) -> None:
 async def test_a_reader_waits_for_what_comes(
     queue_url: str, client: Redis, log: logging.Logger
 ) -> None:
-    lines = read_lines(client)
+    lines = read_lines(client, asyncio.Event())
     first = asyncio.ensure_future(anext(lines))
     await until(lambda: _blocked(client))
 
@@ -126,6 +126,23 @@ async def test_a_reader_waits_for_what_comes(
     log.debug("here")
 
     assert (await asyncio.wait_for(first, 20)).endswith(".worker.debug:here")
+
+
+async def test_a_reader_that_is_stopped_takes_no_further_line(
+    queue_url: str, client: Redis, log: logging.Logger
+) -> None:
+    # given a reader of two lines that has been given the first
+    await client.rpush("logging", "h.rest.info:one", "h.rest.info:two")
+    stopped = asyncio.Event()
+    lines = read_lines(client, stopped)
+    first = await anext(lines)
+    # when it is told to stop
+    stopped.set()
+    rest = [line async for line in lines]
+    # then the second stays where it is, for the next reader
+    assert first == "h.rest.info:one"
+    assert rest == []
+    assert await client.lrange("logging", 0, -1) == [b"h.rest.info:two"]
 
 
 async def _blocked(client: Redis) -> bool:

@@ -25,6 +25,7 @@ from octet.jobs import keys
 from octet.jobs.scripts import reaching, reply_of, script_text
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from redis.asyncio import Redis
@@ -190,13 +191,15 @@ def set_up_logging(
     logger.propagate = False
 
 
-async def read_lines(client: Redis) -> AsyncIterator[str]:
-    """The lines in order, each once for all readers, for ever; waits for new ones.
+async def read_lines(client: Redis, stopped: asyncio.Event) -> AsyncIterator[str]:
+    """The lines in order, each once for all readers; waits for new ones.
+
+    Ends within a second of `stopped`, and never between taking a line and giving it.
 
     Raises:
         QueueUnavailableError: the server does not answer (any more).
     """
-    while True:
+    while not stopped.is_set():
         async with reaching():
             popped = await reply_of(client.blpop([keys.LOGGING], timeout=1))
         if popped is not None:
