@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece to compose: the origin that it will have in the pool, and its number there."""
+    """One piece to compose: its album's seed, its origin in the pool, and its number there."""
 
+    seed: int
     origin: str
     number: int
 
     @property
     def group(self) -> str:
         """Its folder's name in the pool."""
-        return f"{'song' if self.origin == 'render' else 'bass'}-{self.number:04d}"
+        kind = "song" if self.origin == "render" else "bass"
+        return f"{kind}-{self.seed}-{self.number:04d}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Studio:
     def pieces(self) -> list[Piece]:
         """The pieces that the pool lacks: songs, and basses that are struck like drums."""
         wanted = {"struck": self.settings.struck, "render": self.settings.songs}
-        pieces = [Piece(origin, n) for origin, count in wanted.items() for n in range(count)]
+        seed = self.settings.seed
+        pieces = [Piece(seed, origin, n) for origin, count in wanted.items() for n in range(count)]
         return [p for p in pieces if not (self.pool / p.origin / p.group).exists()]
 
     def compose(self, processes: int = 0) -> None:
@@ -85,9 +88,9 @@ class Studio:
 def composed(piece: Piece, settings: Rendering) -> tuple[Song, np.random.Generator]:
     """A piece's notes, and the generator to play them with; both depend on its seed alone."""
     if piece.origin == "struck":
-        rng = np.random.default_rng([settings.seed, piece.number, 1])
+        rng = np.random.default_rng([piece.seed, piece.number, 1])
         return Composer(rng, settings.bars[0]).struck_bass(), rng
-    rng = np.random.default_rng([settings.seed, piece.number])
+    rng = np.random.default_rng([piece.seed, piece.number])
     return Composer(rng, int(rng.integers(*settings.bars)) // 4 * 4).song(), rng
 
 

@@ -39,7 +39,7 @@ CURVES = HERE.parent / "docs/pocket-curves.png"
 def make_data(recipe: Recipe, music: Path, samples: Path) -> None:
     """Puts the recorded songs and the strung-together samples into the pool."""
     add_songs(music, recipe.songs.train, recipe.pool)
-    add_phrases(samples, "vocals", recipe.pool, recipe.rendering.seed)
+    add_phrases(samples, "vocals", recipe.pool, recipe.albums[0].seed)
 
 
 def validation_sets(recipe: Recipe, music: Path, strangers: Path | None) -> dict[str, list[Batch]]:
@@ -80,12 +80,13 @@ def main() -> None:
     if "data" in stages:
         make_data(recipe, args.music, args.samples)
     if "songs" in stages:
-        Studio(recipe.rendering, args.samples, args.soundfont, recipe.pool).compose()
+        for album in recipe.albums:
+            Studio(album, args.samples, args.soundfont, recipe.pool).compose()
     if "train" in stages:
         run.train(recipe.pool, validation_sets(recipe, args.music, args.strangers))
     if "export" in stages:
         export(
-            calibrated(run.average, recipe.export.sharpness, recipe.export.gain), recipe, WEIGHTS
+            calibrated(run.result(), recipe.export.sharpness, recipe.export.gain), recipe, WEIGHTS
         )
         plot(run.folder, CURVES)
 

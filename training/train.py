@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from training.batches import Batch, loader
 from training.loss import separation_loss
 from training.muon import Muon, is_matrix
 from training.network import Pocket
+from training.snapshots import Snapshots
 from training.validate import ratios
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One training run in a folder: `checkpoint.pt`, `log.jsonl`.
+    """One training run in a folder: `checkpoint.pt`, `log.jsonl`, `snapshots`.
 
     Args:
         recipe: all settings.
@@ -43,6 +45,7 @@ class Run:
         self.optimisers = optimisers(self.network, recipe.training)
         self.step = 0
         self.seconds = 0.0
+        self.snapshots = Snapshots(folder / "snapshots")
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
@@ -71,8 +74,15 @@ class Run:
             if self.step % settings.validate_every == 0 or self.step == settings.steps:
                 results = {name: ratios(self.average, batches) for name, batches in sets.items()}
                 self.log(validation=results)
+            if self.step % settings.snapshot_every == 0 or self.step == settings.steps:
+                self.snapshots.keep(self.step, self.average)
             if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
                 self.save()
+
+    def result(self) -> Pocket:
+        """The mean of the weights over the part of the run that the recipe names."""
+        first, last = (share * self.recipe.training.steps for share in self.recipe.export.mean)
+        return self.snapshots.mean(self.average, math.ceil(first), math.floor(last))
 
     def log(self, **values: Any) -> None:
         """Adds a line to the log."""
@@ -98,8 +108,9 @@ class Run:
 
     def _learn(self, batch: Batch) -> tuple[float, torch.Tensor]:
         settings = self.recipe.training
-        factors = self.network.factors(batch[0])
-        loss, found = separation_loss(factors, *batch, settings.amplitude_weight)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            factors = self.network.factors(batch[0])
+        loss, found = separation_loss(factors.float(), *batch, settings.amplitude_weight)
         self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)

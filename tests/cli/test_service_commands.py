@@ -186,9 +186,7 @@ def test_logs_prints_the_lines_in_their_order(
     assert status == 128 + signal.SIGTERM
 
 
-def test_logs_ends_at_ctrl_c(
-    settings: ServiceSettings, valkey: redis.Redis
-) -> None:
+def test_logs_ends_at_ctrl_c(settings: ServiceSettings, valkey: redis.Redis) -> None:
     # given a reader that waits for more
     assert settings.redis_url is not None
     valkey.rpush("logging", "h.rest.info:only")

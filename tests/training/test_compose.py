@@ -34,7 +34,7 @@ def test_two_processes_compose_what_one_does(studio, tmp_path):
     alone.play(alone.pieces())
     # then both pools hold the same, and nothing is left to do
     ours, theirs = clips(studio), clips(alone)
-    assert {place.split("/")[1] for place in ours} == {"song-0000", "song-0001", "bass-0000"}
+    assert {place.split("/")[1] for place in ours} == {"song-7-0000", "song-7-0001", "bass-7-0000"}
     assert ours.keys() == theirs.keys()
     for place, clip in ours.items():
         np.testing.assert_array_equal(clip, theirs[place])
@@ -43,11 +43,11 @@ def test_two_processes_compose_what_one_does(studio, tmp_path):
 
 def test_a_piece_that_was_cut_off_is_composed_anew(studio):
     # given a song of which one stem was written before the process was killed
-    broken = studio.pool.with_name("making") / "render" / "song-0001" / "drums"
+    broken = studio.pool.with_name("making") / "render" / "song-7-0001" / "drums"
     broken.mkdir(parents=True)
     (broken / "song.npy").write_bytes(b"half")
     # then it counts as missing
-    assert Piece("render", 1) in studio.pieces()
+    assert Piece(7, "render", 1) in studio.pieces()
     # and when it is composed it is whole
-    studio.play([Piece("render", 1)])
+    studio.play([Piece(7, "render", 1)])
     assert {place.split("/")[2] for place in clips(studio)} >= {"drums", "bass", "vocals"}
