@@ -70,6 +70,10 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="an exported model to train on from")
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
     parser.add_argument("--rate", type=float, help="in place of the recipe's")
+    parser.add_argument(
+        "--between", type=int, nargs=2, metavar="STEP", default=(None, None),
+        help="export the mean of the weights from one step to another, not the last ones",
+    )  # fmt: skip
     parser.add_argument("--stages", default=",".join(STAGES), help="some of " + ",".join(STAGES))
     args = parser.parse_args()
     stages, recipe = args.stages.split(","), Recipe()
@@ -86,7 +90,9 @@ def main() -> None:
         run.train(recipe.pool, validation_sets(recipe, args.music, args.strangers))
     if "export" in stages:
         export(
-            calibrated(run.result(), recipe.export.sharpness, recipe.export.gain), recipe, WEIGHTS
+            calibrated(run.result(*args.between), recipe.export.sharpness, recipe.export.gain),
+            recipe,
+            WEIGHTS,
         )
         plot(run.folder, CURVES)
 

@@ -148,14 +148,12 @@ class Rendering:
 class Export:
     """The exported network takes segments of so many frames (1024 samples each).
 
-    It has the mean of the weights from one share of the run's steps to another, `mean`.
     `sharpness` and `gain` are those of `training.network.calibrated`: songs that the network
     does not know are separated a little better by a network that is less sure of itself. Both
     were chosen out of a few values on all three validation songs.
     """
 
     frames: int = 256
-    mean: tuple[float, float] = (0.5, 1.0)
     overlap: float = 0.1
     sharpness: float = 0.85
     gain: float = 3.0

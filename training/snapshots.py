@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Snapshots:
     """Weights of a network at some steps of its training, one file each.
 
-    The mean of weights along the way generalises better than the last ones (Izmailov et al.
-    2018, "Averaging Weights Leads to Wider Optima and Better Generalization"): what one place
-    does worse than another is seldom the same from place to place.
+    What is best on songs that the network does not know is often not the last, but earlier
+    weights, or the mean of several (Izmailov et al. 2018, "Averaging Weights Leads to Wider
+    Optima and Better Generalization").
 
     Args:
         folder: where they lie; made when the first is kept.

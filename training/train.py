@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,10 +78,15 @@ class Run:
             if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
                 self.save()
 
-    def result(self) -> Pocket:
-        """The mean of the weights over the part of the run that the recipe names."""
-        first, last = (share * self.recipe.training.steps for share in self.recipe.export.mean)
-        return self.snapshots.mean(self.average, math.ceil(first), math.floor(last))
+    def result(self, first: int | None = None, last: int | None = None) -> Pocket:
+        """The mean of the weights from one step to another; those of the last step unless given.
+
+        Raises:
+            ValueError: no weights were kept between them.
+        """
+        if first is None or last is None:
+            first = last = self.step
+        return self.snapshots.mean(self.average, first, last)
 
     def log(self, **values: Any) -> None:
         """Adds a line to the log."""

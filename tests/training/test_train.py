@@ -37,7 +37,6 @@ def recipe():
             whole.training, batch=2, frames=6, steps=4, warmup=2, checkpoint_every=2,
             validate_every=2, snapshot_every=1,
         ),
-        export=replace(whole.export, mean=(0.5, 1.0)),
     )  # fmt: skip
 
 
@@ -83,18 +82,21 @@ def test_a_run_can_begin_with_the_weights_of_another(recipe, tmp_path):
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def test_the_result_is_the_mean_of_the_weights_along_the_second_half(recipe, pool, tmp_path):
+def test_the_result_is_the_mean_of_the_weights_along_the_way_or_the_last(recipe, pool, tmp_path):
     # given a run of four steps
     run = Run(recipe, tmp_path)
     run.train(pool, {}, workers=0)
-    # when its result is asked for
-    result = run.result().state_dict()
+    # when the result of its second half is asked for
+    result = run.result(2, 4).state_dict()
     # then it is the mean of the weights after the second step, the third and the last
     files = [tmp_path / "snapshots" / f"{step:06d}.pt" for step in (2, 3, 4)]
     along = [torch.load(path, weights_only=True) for path in files]
     for name, value in result.items():
         torch.testing.assert_close(value, sum(weights[name] for weights in along) / 3)
     assert not torch.equal(along[0]["leave.widen.weight"], along[2]["leave.widen.weight"])
+    # and without steps it is the last
+    last = run.result().state_dict()
+    assert all(torch.equal(last[name], along[2][name]) for name in last)
 
 
 def test_a_run_writes_its_log(recipe, pool, tmp_path):
