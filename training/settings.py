@@ -125,7 +125,7 @@ class Training:
     threads: int = 2
     checkpoint_every: int = 100
     validate_every: int = 200
-    snapshot_every: int = 400
+    snapshot_every: int = 200
     bfloat16: bool = True
 
 
@@ -156,7 +156,7 @@ class Export:
     frames: int = 256
     overlap: float = 0.1
     sharpness: float = 0.85
-    gain: float = 3.0
+    gain: float = 2.5
 
 
 @dataclass(frozen=True)
