@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.ceph import ceph
 from tests.servers import BINARIES, QueueServer
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["ceph"]  # known here, so that all tests share one
-
-# Hypothesis fails a test whose examples take over a second to draw, which a busy machine may need.
-settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

@@ -79,13 +79,13 @@ class Run:
                 self.save()
 
     def result(self, first: int | None = None, last: int | None = None) -> Pocket:
-        """The mean of the weights from one step to another; those of the last step unless given.
+        """The mean of the weights from one step to another; unless given, those where it is now.
 
         Raises:
             ValueError: no weights were kept between them.
         """
         if first is None or last is None:
-            first = last = self.step
+            return self.average
         return self.snapshots.mean(self.average, first, last)
 
     def log(self, **values: Any) -> None:

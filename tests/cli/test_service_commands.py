@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +32,7 @@ from tests.api.conftest import (  # noqa: F401 - fixtures
 from tests.api.songs import name_of, song
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import redis
@@ -200,11 +201,13 @@ def test_logs_ends_at_ctrl_c(settings: ServiceSettings, valkey: redis.Redis) -> 
     assert status == 130
 
 
-def _following(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "octet", "logs"],
-        env={**os.environ, "OCTET_REDIS_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def _following(url: str) -> Iterator[subprocess.Popen[str]]:
+    """The command at work; it is gone afterwards, also where it did not end as it should."""
+    command = [sys.executable, "-m", "octet", "logs"]
+    environment = {**os.environ, "OCTET_REDIS_URL": url}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -94,9 +94,12 @@ def test_the_result_is_the_mean_of_the_weights_along_the_way_or_the_last(recipe,
     for name, value in result.items():
         torch.testing.assert_close(value, sum(weights[name] for weights in along) / 3)
     assert not torch.equal(along[0]["leave.widen.weight"], along[2]["leave.widen.weight"])
-    # and without steps it is the last
+    # and without steps it is the last, also of a run that was cut off where none was kept
     last = run.result().state_dict()
     assert all(torch.equal(last[name], along[2][name]) for name in last)
+    files[2].unlink()
+    resumed = Run(recipe, tmp_path).result().state_dict()
+    assert all(torch.equal(resumed[name], last[name]) for name in last)
 
 
 def test_a_run_writes_its_log(recipe, pool, tmp_path):
