@@ -20,7 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import octet
-from octet.audio import Recording
+from octet.audio.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from octet.api.app import create_app
 from octet.api.options import JobOptions
 from octet.api.schemas import JobView
 from octet.jobs.outbox import _event
+from octet.outbound.sign import new_secret, signed_headers
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
-from octet.webhooks.sign import new_secret, signed_headers
 from tests.cli.test_separate import make_song
 from tests.integration.test_up import running
 

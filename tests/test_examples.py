@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from octet.outbound.sign import new_secret, signed_headers
 from octet.tracks import TRACKS
-from octet.webhooks.sign import new_secret, signed_headers
 from tests.api.conftest import (  # noqa: F401 - fixtures
     settings,
     shared_url,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octet.audio.encode import Encoder
-from octet.audio.formats import Encoding
+from octet.formats import Encoding
 from training import effects
 from training.audiofile import Audio, single
 from training.settings import RATE

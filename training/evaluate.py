@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from octet.separation.loading import load
+from octet.separation.models.loading import load
 from octet.tracks import close_the_sum
 from training.music import read_stems, song_names
 from training.settings import RATE
@@ -41,7 +41,7 @@ Scores = dict[str, dict[str, float]]
 
 
 class Separating(Protocol):
-    """What is evaluated: `octet.separation.loading.LoadedModel`."""
+    """What is evaluated: `octet.separation.models.loading.LoadedModel`."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def evaluate_song(model: Separating, stems: Mapping[str, Audio]) -> Scores:
     """Separates the sum of a song's stems and compares.
 
     Args:
-        model: a model of 44.1 kHz, as `octet.separation.loading.load` gives it.
+        model: a model of 44.1 kHz, as `octet.separation.models.loading.load` gives it.
         stems: the true stems, float32 of shape (2, samples) each.
 
     Returns:

@@ -11,7 +11,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from octet.separation.converted import ModelSpec, StftSpec, write_spec
+from octet.separation.models.spec import ModelSpec, StftSpec, write_spec
 from training.network import Pocket, calibrated
 from training.settings import ESTIMATED, RATE
 

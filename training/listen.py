@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from octet.separation.loading import load
+from octet.separation.models.loading import load
 from octet.tracks import close_the_sum
 from training.audiofile import read_audio
 from training.evaluate import ORDER, MixInMemory

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from training.batches import Batch
 
 STAGES = ("data", "songs", "train", "export")
-WEIGHTS = HERE.parent / "src/octet/separation/weights/pocket.onnx"
+WEIGHTS = HERE.parent / "src/octet/separation/models/weights/pocket.onnx"
 CURVES = HERE.parent / "docs/pocket-curves.png"
 
 

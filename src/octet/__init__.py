@@ -31,8 +31,8 @@ from octet.tracks import STEMS, TRACKS
 
 if TYPE_CHECKING:
     from octet.client import Client
-    from octet.manifest import Manifest
-    from octet.separation.song import Separator, separate
+    from octet.results.manifest import Manifest
+    from octet.separation.separator import Separator, separate
 
 __version__ = "0.1.0"
 
@@ -58,9 +58,9 @@ __all__ = [
 
 _HOMES = {
     "Client": "octet.client",
-    "Manifest": "octet.manifest",
-    "Separator": "octet.separation.song",
-    "separate": "octet.separation.song",
+    "Manifest": "octet.results.manifest",
+    "Separator": "octet.separation.separator",
+    "separate": "octet.separation.separator",
 }
 
 

@@ -183,7 +183,7 @@ class ServiceSettings(BaseSettings):
     )
 
     def storage_config(self) -> StorageConfig:
-        """What `octet.storage.buckets.open_buckets` needs to know."""
+        """What `octet.storage.open.open_buckets` needs to know."""
         return StorageConfig(
             storage=self.storage,
             endpoint=self.minio_endpoint,

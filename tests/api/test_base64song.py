@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octet.api.base64song import LONGEST_REST, Base64Song
-from octet.api.problems import RefusedError
+from octet.api.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

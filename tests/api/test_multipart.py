@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octet.api.errors import RefusedError
 from octet.api.multipart import LONGEST_FIELD, Form
-from octet.api.problems import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

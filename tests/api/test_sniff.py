@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from octet.api.sniff import HEAD, sniff
-from octet.audio import FORMATS, Encoder, Encoding
+from octet.audio.encode import Encoder
 from octet.errors import NotAudioError
+from octet.formats import FORMATS, Encoding
 from tests.api.songs import song
 
 if TYPE_CHECKING:

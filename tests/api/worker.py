@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from octet.jobs.claims import Claim, Claims
 from octet.jobs.connection import connect
 from octet.jobs.job import Job, JobError
-from octet.storage.buckets import open_buckets
-from octet.storage.publication import Publication
-from octet.storage.resultkeys import ResultKeys
+from octet.results.keys import ResultKeys
+from octet.results.publication import Publication
+from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import av
 import numpy as np
 import pytest
 
-from octet.audio import Encoding
 from octet.audio.container import DECODERS, DEMUXERS
 from octet.errors import NotAudioError
+from octet.formats import Encoding
 from tests.audio.waves import song, wav_bytes, whole
 
 
@@ -79,7 +79,8 @@ def test_a_small_file_that_asks_for_gigabytes_gets_none(tmp_path):
 
     # when a process of its own reads it
     code = (
-        "import resource, sys; from octet.audio import probe; from octet.errors import AudioError\n"
+        "import resource, sys; from octet.audio.decode import probe\n"
+        "from octet.errors import AudioError\n"
         "try: probe(sys.argv[1])\n"
         "except AudioError: pass\n"
         # Linux counts the parent's peak into getrusage.

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from octet.audio import Encoding, Limits, probe
+from octet.audio.decode import probe
+from octet.audio.song import Limits
 from octet.errors import DamagedAudioError, LimitError, NotAudioError
+from octet.formats import Encoding
 from tests.audio.waves import (
     ALL_FORMATS,
     encoded,

@@ -11,8 +11,12 @@ import av
 import numpy as np
 import pytest
 
-from octet.audio import FORMATS, Cover, Encoder, Encoding, probe, resampled_length
+from octet.audio.decode import probe
+from octet.audio.encode import Encoder
+from octet.audio.resample import resampled_length
+from octet.audio.song import Cover
 from octet.errors import OutputError
+from octet.formats import FORMATS, Encoding
 from tests.audio.pictures import jpeg, png
 from tests.audio.waves import ALL_FORMATS, encoded, lag, on_grid, sound, whole
 
@@ -180,7 +184,7 @@ def test_a_disk_that_fills_on_the_way_is_an_error_and_leaves_nothing(tmp_path, n
     script = """
 import resource, sys
 from pathlib import Path
-from octet.audio import Encoding
+from octet.formats import Encoding
 from octet.errors import OutputError
 from tests.audio.waves import encoded, sound
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

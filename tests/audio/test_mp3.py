@@ -3,8 +3,8 @@ from __future__ import annotations
 import av
 import pytest
 
-from octet.audio import Encoding
 from octet.audio.mp3 import held_bitrate
+from octet.formats import Encoding
 from tests.audio.waves import encoded, sound
 
 

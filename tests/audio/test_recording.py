@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from octet.audio import Encoder, Encoding, Limits, Recording, resampled_length
+from octet.audio.encode import Encoder
+from octet.audio.recording import Recording
+from octet.audio.resample import resampled_length
+from octet.audio.song import Limits
 from octet.errors import DamagedAudioError, OutputError
+from octet.formats import Encoding
 from tests.audio.waves import song, sound, whole
 
 if TYPE_CHECKING:
@@ -161,7 +165,7 @@ def test_a_disk_without_room_is_an_error_that_names_the_folder(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from octet.audio import Recording
+from octet.audio.recording import Recording
 from octet.errors import OutputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
@@ -182,7 +186,7 @@ def test_nothing_is_left_when_the_process_is_killed(tmp_path):
     script = """
 import os, signal, sys
 from pathlib import Path
-from octet.audio import Recording
+from octet.audio.recording import Recording
 Recording.read_song(Path(sys.argv[1]), Path(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -207,7 +211,7 @@ def test_memory_does_not_grow_with_the_song(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from octet.audio import Recording
+from octet.audio.recording import Recording
 folder = Path(sys.argv[2])
 with Recording.read_song(Path(sys.argv[1]), folder) as song, song.at_rate(22050, folder) as other:
     for block in other.blocks():

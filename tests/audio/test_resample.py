@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soxr
 
-from octet.audio import Resampler, resampled_length
+from octet.audio.resample import Resampler, resampled_length
 from tests.audio.waves import sound
 
 RATES = [(44100, 48000), (48000, 44100), (96000, 44100), (8000, 44100), (44100, 22050)]

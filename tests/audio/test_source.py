@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from octet.audio import Encoding, Limits
+from octet.audio.song import Limits
 from octet.audio.source import SourceFile
 from octet.errors import LimitError, NotAudioError
+from octet.formats import Encoding
 from tests.audio.waves import song, whole
 
 

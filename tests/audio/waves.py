@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from octet.audio import EncodedFile, Encoder, Encoding, Limits, decode
+from octet.audio.decode import decode
+from octet.audio.encode import EncodedFile, Encoder
+from octet.formats import Encoding
+
+if TYPE_CHECKING:
+    from octet.audio.song import Limits
 
 
 def sound(samples: int, *, channels: int = 2, seed: int = 0, level: float = 0.2) -> np.ndarray:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from octet.cli import app
 from octet.errors import ServiceError
-from octet.jobs.logbook import set_up_logging
+from octet.logbook import set_up_logging
 from octet.tracks import TRACKS
 from tests.api.conftest import (  # noqa: F401 - fixtures
     settings,

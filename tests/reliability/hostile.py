@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octet.audio import Encoding
 from octet.audio.song import Cover
+from octet.formats import Encoding
 from tests.audio.pictures import png
 from tests.audio.waves import encoded, muxed, sound
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from octet import manifest
+from octet.results import manifest
 from octet.separation.segments import Song
 
 BLOCK = 30_000

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octet.errors import CancelledError, ModelDamagedError, ModelError, SettingError
-from octet.separation.converted import ModelSpec
 from octet.separation.engine import Engine, Member
+from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from octet.separation.runtimes import Device, Precision, RuntimeName
+    from octet.separation.runtimes.choice import Device, Precision, RuntimeName
 
 SPEC = ModelSpec("halves", ("a", "b"), 44100, segment=1000, kind="waveform", normalize=False)
 
@@ -314,7 +314,7 @@ def tiny(kind, seed=0, **options):
 
 
 def member(module):
-    from octet.separation.converted import ValidLengths
+    from octet.separation.models.spec import ValidLengths
     from octet.separation.runtimes.torch import TorchNetwork
 
     waveform = type(module).__name__ == "Demucs"

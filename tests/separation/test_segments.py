@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octet.errors import SettingError
-from octet.separation.converted import ModelSpec
+from octet.separation.models.spec import ModelSpec
 from octet.separation.segments import Average, Mix, OverlapAdd, Walk, triangle
 
 

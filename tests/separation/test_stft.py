@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from octet.separation.converted import StftSpec
+from octet.separation.models.spec import StftSpec
 from octet.separation.stft import Stft, reflect
 
 TOLERANCE = 2e-6  # float32's rounding, a few operations long, for signals of unit deviation

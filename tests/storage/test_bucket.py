@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octet.storage.bucket import Bucket
-    from octet.storage.buckets import Buckets
+    from octet.storage.open import Buckets
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octet.audio import probe
+from octet.audio.decode import probe
 from training.audiofile import read_audio
 from training.demo_song import BAR, MELODY, SECONDS, STEP, drums, melody, third_below
 from training.settings import RATE

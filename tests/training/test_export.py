@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import training
-from octet.separation.converted import read_spec
+from octet.separation.models.spec import read_spec
 from octet.separation.runtimes.openvino import OpenVinoNetwork
 from octet.separation.stft import Stft
 from training.export import description, export, read_network

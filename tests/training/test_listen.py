@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from octet.separation.loading import load
+from octet.separation.models.loading import load
 from training.demo_song import stems
 from training.listen import borders, jumps, listen, share_above, steps
 from training.settings import RATE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from octet.separation.loading import load
+from octet.separation.models.loading import load
 from training.demo_song import stems
 from training.evaluate import evaluate_song
 from training.settings import RATE

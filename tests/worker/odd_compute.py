@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from octet import manifest
-from octet.separation import registry
+from octet.results import manifest
+from octet.separation.models import registry
 from octet.worker import compute
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import asyncio
 import sys
 
 from octet.jobs.connection import queue_url
-from octet.jobs.logbook import set_up_logging
-from octet.separation.registry import REGISTRY
+from octet.logbook import set_up_logging
+from octet.separation.models.registry import REGISTRY
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from octet.worker.supervisor import Supervisor
 from tests.worker import odd_compute

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octet.jobs.queue import JobQueue
+from octet.results.keys import STAGING
 from octet.settings import SeparationSettings, ServiceSettings
-from octet.storage.buckets import open_buckets
-from octet.storage.resultkeys import STAGING
+from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
 from octet.worker.supervisor import Supervisor
 from tests.worker.program import COMPUTE

@@ -11,7 +11,7 @@ import pytest
 from octet.jobs.dead import DeadLetters
 from octet.jobs.job import Callback, JobRequest, Recipe
 from octet.jobs.outbox import Outbox
-from octet.storage.resultkeys import ResultKeys
+from octet.results.keys import ResultKeys
 from tests.worker.service import Service, name_of, song
 
 pytestmark = pytest.mark.anyio

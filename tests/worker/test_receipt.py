@@ -7,7 +7,7 @@ import json
 import pytest
 
 from octet.jobs.job import JobError
-from octet.storage.resultkeys import ResultKeys
+from octet.results.keys import ResultKeys
 from octet.worker.protocol import Done
 from octet.worker.receipt import Result, Standing, read_standing
 

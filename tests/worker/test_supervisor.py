@@ -12,7 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from octet.audio import Encoder, Encoding, decode
+from octet.audio.decode import decode
+from octet.audio.encode import Encoder
+from octet.formats import Encoding
 from octet.jobs.dead import DeadLetters
 from octet.jobs.job import JobRequest, Recipe
 from octet.tracks import STEMS, TRACKS

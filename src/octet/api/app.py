@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from octet import __version__
-from octet.api import apiv1, dead, events, health, jobs, metrics, problems, queueing, songs
+from octet.api import errors
 from octet.api.auth import Gate
-from octet.api.documents import document
 from octet.api.limits import Patience
-from octet.api.service import open_service
+from octet.api.openapi import document
+from octet.api.routes import dead, events, health, jobs, lab, metrics, queue, songs
+from octet.api.state import open_service
 from octet.settings import SeparationSettings, read_settings
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def create_app(
             Middleware(metrics.Measure, metrics=measured),
             Middleware(Patience, seconds=patience),
             Middleware(Gate, settings=settings),
-            Middleware(problems.LastResort),
+            Middleware(errors.LastResort),
         ],
     )
     app.state.metrics = measured
-    problems.install(app)
+    errors.install(app)
     document(app)
-    for room in (health, metrics, jobs, events, songs, queueing, dead, apiv1):
+    for room in (health, metrics, jobs, events, songs, queue, dead, lab):
         app.include_router(room.router)
     return app
 

@@ -8,7 +8,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from octet.api.problems import is_lab, problem
+from octet.api.errors import is_lab, problem
 from octet.errors import SettingError
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from octet.api.sniff import HEAD, sniff
 from octet.errors import LimitError, ObjectMissingError, StorageError
-from octet.storage.publication import read_manifest
-from octet.storage.resultkeys import STAGING, ResultKeys
+from octet.results.keys import STAGING, ResultKeys
+from octet.results.publication import read_manifest
 from octet.tracks import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from octet.api.service import Service
+    from octet.api.state import Service
     from octet.jobs.job import Callback, Job, JobRequest
 
 logger = logging.getLogger("octet.api")

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from octet.api.problems import InvalidRequestError
+from octet.api.errors import InvalidRequestError
 from octet.errors import SettingError, UnknownModelError
 from octet.jobs.job import Callback, Recipe
-from octet.separation.registry import REGISTRY, check_policy
+from octet.separation.models.registry import REGISTRY, check_policy
 from octet.settings import FormatName
 from octet.tracks import TRACKS
 
@@ -204,7 +204,7 @@ def _tracks(options: JobOptions, defaults: SeparationSettings) -> tuple[str, ...
 
 
 def _check_encoding(name: str, options: JobOptions) -> None:
-    """As octet.audio.formats has it, which is not at hand here: it would load the decoders."""
+    """As octet.formats has it, which is not at hand here: it would load the decoders."""
     if options.bits is not None and options.bits not in _BITS.get(name, ()):
         raise SettingError(f"{name} does not hold {options.bits} bits a sample")
     if options.bitrate is not None:

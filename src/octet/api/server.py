@@ -17,7 +17,7 @@ from octet.api.app import create_app
 from octet.api.auth import check_binding
 from octet.errors import SettingError
 from octet.jobs.connection import queue_url
-from octet.jobs.logbook import set_up_logging
+from octet.logbook import set_up_logging
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Path
 
+from octet.api.errors import not_found
 from octet.api.intake import find_manifest
-from octet.api.problems import not_found
 from octet.api.schemas import ErrorView, JobView, LinksView
 
 if TYPE_CHECKING:
     from octet.api.intake import Accepted
-    from octet.api.service import Service
+    from octet.api.state import Service
     from octet.jobs.job import Job
 
 _ID = re.compile(r"([0-9A-Fa-f]{32,128})(?:-([0-9a-f]{16}))?")

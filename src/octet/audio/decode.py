@@ -11,9 +11,8 @@ import numpy as np
 from octet.audio.container import DEMUXERS, open_container
 from octet.audio.length import claim_of, is_cut_off
 from octet.audio.samples import frame_samples, two_channels
-from octet.audio.song import Limits, SongInfo
+from octet.audio.song import Limits, SongInfo, as_cover, clean_tags
 from octet.audio.source import SourceFile
-from octet.audio.tags import as_cover, clean_tags
 from octet.audio.wav import bytes_beyond, bytes_missing, data_chunk
 from octet.errors import DamagedAudioError, LimitError, NotAudioError
 

@@ -13,13 +13,13 @@ from octet.audio.muxed import MuxedFile, sample_kind
 from octet.audio.ogg import set_length
 from octet.audio.output import OutputFile
 from octet.audio.resample import Resampler
-from octet.audio.tags import cover_size, track_tags
+from octet.audio.song import cover_size, track_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from octet.audio.formats import Encoding
     from octet.audio.song import Cover
+    from octet.formats import Encoding
 
 _PIECE = 1 << 16
 """Samples that go to an encoder at once: enough that nearly all time is spent in it."""

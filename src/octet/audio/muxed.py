@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import av
 
-from octet.audio.tags import cover_size, picture_block
+from octet.audio.song import cover_size, picture_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from av.audio.stream import AudioStream
 
-    from octet.audio.formats import Encoding
     from octet.audio.output import OutputFile
     from octet.audio.song import Cover
+    from octet.formats import Encoding
 
 _PCM = {16: "pcm_s16le", 24: "pcm_s24le", 32: "pcm_f32le"}
 _BUFFER = 1 << 18

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from octet.audio.id3 import id3_tag
 from octet.audio.output import OutputFile
-from octet.audio.tags import track_tags
+from octet.audio.song import track_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,8 +1,25 @@
-"""What is known of a song: its limits, its description, its cover."""
+"""What is known of a song: its limits, its description, its tags and its cover."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEPT = ("title", "artist", "album", "album_artist", "date", "genre", "track", "comment")
+"""The tags that are carried over, by FFmpeg's names."""
+
+LONGEST = 1000
+"""Characters of a tag; what goes beyond is cut off."""
+
+LARGEST_COVER = 8 << 20
+"""Bytes of a cover; a larger one is left out."""
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(frozen=True)
@@ -57,3 +74,72 @@ class SongInfo:
     duration: float | None
     tags: dict[str, str] = field(default_factory=dict)
     cover: Cover | None = None
+
+
+def clean_tags(*sources: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are kept, of all that files offer.
+
+    Keys are compared without regard to case; of several sources the first that has a tag
+    counts. Control characters become blanks, and very long values are cut, so that every
+    format can hold every value.
+    """
+    offered: dict[str, str] = {}
+    for source in reversed(sources):
+        offered |= {key.lower(): value for key, value in source.items()}
+    cleaned = {key: clean_text(offered[key]) for key in KEPT if key in offered}
+    return {key: value for key, value in cleaned.items() if value}
+
+
+def clean_text(text: str) -> str:
+    """Text without control characters or broken Unicode, of at most `LONGEST` characters."""
+    whole = text[: 4 * LONGEST].encode("utf-8", "replace").decode("utf-8")
+    printable = "".join(char if char.isprintable() else " " for char in whole)
+    return " ".join(printable.split())[:LONGEST].strip()
+
+
+def track_tags(tags: Mapping[str, str], track: str | None) -> dict[str, str]:
+    """The tags of one track of a song: its name is added to the title, in brackets."""
+    named = clean_tags(tags)
+    if track:
+        title = named.get("title")
+        named["title"] = clean_text(f"{title[: LONGEST - 50]} ({track})" if title else track)
+    return named
+
+
+def as_cover(data: bytes) -> Cover | None:
+    """A picture as a cover, if it is a JPEG or a PNG that is not too large."""
+    if not 0 < len(data) <= LARGEST_COVER:
+        return None
+    if data.startswith(_PNG):
+        return Cover(data, "image/png")
+    return Cover(data, "image/jpeg") if data.startswith(_JPEG) else None
+
+
+def cover_size(cover: Cover) -> tuple[int, int]:
+    """Width and height of a cover in pixels; zeros when it does not tell."""
+    data = cover.data
+    if cover.mime == "image/png":
+        return struct.unpack(">II", data[16:24]) if len(data) >= 24 else (0, 0)
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
+            return width, height
+        position += 2 + int(struct.unpack(">H", data[position + 2 : position + 4])[0])
+    return 0, 0
+
+
+def picture_block(cover: Cover) -> bytes:
+    """A cover as FLAC's PICTURE block (RFC 9639, 8.8), which Ogg files carry as well."""
+    mime = cover.mime.encode("ascii")
+    width, height = cover_size(cover)
+    return b"".join(
+        (
+            struct.pack(">II", 3, len(mime)),  # 3: front cover
+            mime,
+            struct.pack(">I", 0),  # no description
+            struct.pack(">IIII", width, height, 24, 0),
+            struct.pack(">I", len(cover.data)),
+            cover.data,
+        )
+    )

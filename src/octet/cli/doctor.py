@@ -64,8 +64,8 @@ def _version(name: str) -> str:
 
 
 def _choice(settings: SeparationSettings) -> dict[str, str]:
-    from octet.separation.loading import runtimes_of
-    from octet.separation.runtimes import choose
+    from octet.separation.models.loading import runtimes_of
+    from octet.separation.runtimes.choice import choose
 
     try:
         choice = choose(settings.device, settings.precision, available=runtimes_of(settings.model))
@@ -80,7 +80,7 @@ def _choice(settings: SeparationSettings) -> dict[str, str]:
 
 
 def _places(settings: SeparationSettings) -> dict[str, str]:
-    from octet.separation.cache import Cache
+    from octet.separation.models.cache import Cache
 
     return {
         "cache": str(Cache(settings.cache).folder),

@@ -27,8 +27,8 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """List the models: licence, and where they lie on this machine."""
-    from octet.separation.cache import Cache
-    from octet.separation.models import list_models as listed
+    from octet.separation.models.cache import Cache
+    from octet.separation.models.resolve import list_models as listed
 
     cache = Cache(read_settings(SeparationSettings).cache)
     found = listed(cache)
@@ -66,8 +66,8 @@ def list_models(
 @app.command()
 def pull(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """Fetch a model's files, so that it can be used offline."""
-    from octet.separation.cache import Cache
-    from octet.separation.models import pull as fetch
+    from octet.separation.models.cache import Cache
+    from octet.separation.models.resolve import pull as fetch
 
     cache = Cache(read_settings(SeparationSettings).cache)
     with progress_bar() as bar:
@@ -90,8 +90,8 @@ def convert(
     ] = False,
 ) -> None:
     """Convert a model for processors once, so that PyTorch is not needed any more."""
-    from octet.separation.cache import Cache
-    from octet.separation.models import resolve
+    from octet.separation.models.cache import Cache
+    from octet.separation.models.resolve import resolve
 
     settings = read_settings(SeparationSettings, trust_checkpoint=trust_checkpoint or None)
     with progress_bar() as bar:

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from octet.cli.console import fail, note, out, printable, progress_bar
 from octet.errors import AudioError, OutputError, SettingError
-from octet.folders import folder_name
 from octet.settings import SeparationSettings, read_settings
+from octet.tracks import folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from octet.manifest import Manifest
-    from octet.separation.song import Separator
+    from octet.results.manifest import Manifest
+    from octet.separation.separator import Separator
 
 
 class FormatChoice(StrEnum):
@@ -110,7 +110,7 @@ def separate(
 
 def load(settings: SeparationSettings, tracks: tuple[str, ...] | None = None) -> Separator:
     """A separator as the settings say, with a bar while its model is fetched or converted."""
-    from octet.separation.song import Separator
+    from octet.separation.separator import Separator
 
     with progress_bar() as bar:
         task = bar.add_task("", total=None, visible=False)

@@ -12,7 +12,7 @@ from octet.cli.console import fail, note, out, printable, progress_bar
 from octet.cli.remote import AsJson, Url, connect, how_far
 from octet.cli.separate import FormatChoice  # noqa: TC001  # typer reads it
 from octet.errors import ServiceError
-from octet.folders import folder_name
+from octet.tracks import folder_name
 
 if TYPE_CHECKING:
     from octet.client import Client

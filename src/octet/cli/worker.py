@@ -18,7 +18,7 @@ def worker(
     SIGTERM or Ctrl-C: the song under way is finished within OCTET_GRACE seconds or handed back.
     """
     from octet.jobs.connection import queue_url
-    from octet.jobs.logbook import set_up_logging
+    from octet.logbook import set_up_logging
     from octet.worker.supervisor import Supervisor
 
     service = read_settings(ServiceSettings)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octet.audio import Resampler
+from octet.audio.resample import Resampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
-    from octet.separation.runtimes import Network, Precision, Running
+    from octet.separation.runtimes.choice import Network, Precision, Running
     from octet.separation.segments import Piece, Song
 
 
@@ -79,7 +79,7 @@ class Engine:
         Args:
             paths: the ONNX files, one a member.
             weights: for each member, one weight a source; equal ones if None.
-            precision: as `octet.separation.runtimes.choose` decided.
+            precision: as `octet.separation.runtimes.choice.choose` decided.
             threads: how many to compute with; 0 is as many as this process may use.
             cache: a folder for compiled networks.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import octet
-from octet import manifest
+from octet.results import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from octet.audio import Recording
-    from octet.separation.song import Source
+    from octet.audio.recording import Recording
+    from octet.separation.separator import Source
     from octet.separation.trackset import TrackSet
     from octet.separation.writer import WrittenTrack
 

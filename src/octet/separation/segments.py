@@ -17,7 +17,7 @@ from octet.errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octet.separation.converted import ModelSpec
+    from octet.separation.models.spec import ModelSpec
 
 MAX_SHIFT_SECONDS = 0.5
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
-    from octet.separation.converted import Padding, StftSpec
+    from octet.separation.models.spec import Padding, StftSpec
 
 _FRAMES_AT_A_TIME = 32  # so that a block of frames stays in the processor's cache
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from octet.audio import EncodedFile, Encoder
 from octet.audio.disk import refusal
+from octet.audio.encode import EncodedFile, Encoder
 from octet.audio.retag import retagged
 from octet.errors import DamagedAudioError, OutputError
 from octet.separation.levels import Meter, decibels
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from octet.audio import Encoding, Recording
+    from octet.audio.recording import Recording
+    from octet.formats import Encoding
 
 MANIFEST = "manifest.json"
 
@@ -59,7 +60,7 @@ class TrackSet:
         self.song = song
         self.folder = folder
         self.tracks = tuple(tracks)
-        self.encoding = encoding.for_song(recording.info)
+        self.encoding = encoding.for_song(recording.info.bits)
         self._copied = {"original"} & set(tracks) if self._is_mp3_both_ways() else set()
         self._twins = self._find_twins()
         self._writers: dict[str, TrackWriter] = {}

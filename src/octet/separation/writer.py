@@ -12,7 +12,7 @@ from octet.separation.levels import Meter
 if TYPE_CHECKING:
     import numpy as np
 
-    from octet.audio import EncodedFile, Encoder
+    from octet.audio.encode import EncodedFile, Encoder
 
 WAITING_BLOCKS = 2
 """Blocks that may wait for an encoder: enough to smooth, too few to fill the memory."""

@@ -33,11 +33,11 @@ import obstore
 from obstore.store import LocalStore
 
 from octet.errors import ObjectExistsError, ObjectMissingError, SettingError
-from octet.storage.attributes import PLAIN_TYPE, check_names
+from octet.results.keys import STAGING
 from octet.storage.bucket import LinkMethod, ObjectEntry, ObjectHead
-from octet.storage.faults import check_key, explained
+from octet.storage.errors import check_key, explained
+from octet.storage.headers import PLAIN_TYPE, check_names
 from octet.storage.objects import ObjectBucket
-from octet.storage.resultkeys import STAGING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping

@@ -20,10 +20,10 @@ from octet.errors import (
     StorageError,
     StorageUnavailableError,
 )
-from octet.storage.attributes import PLAIN_TYPE, STANDARD, attributes_of
 from octet.storage.bucket import CHUNK, Bucket, LinkMethod, ObjectEntry, ObjectHead
 from octet.storage.download import save
-from octet.storage.faults import check_key, explained, lies_beyond, not_implemented, was_retried
+from octet.storage.errors import check_key, explained, lies_beyond, not_implemented, was_retried
+from octet.storage.headers import PLAIN_TYPE, STANDARD, attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping

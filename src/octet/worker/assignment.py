@@ -21,13 +21,13 @@ from octet.errors import (
     StorageError,
 )
 from octet.jobs.job import JobError
-from octet.storage.publication import Published
+from octet.results.publication import Published
 from octet.worker import failpoints
-from octet.worker.outages import outlast
 from octet.worker.plan import check_model, make_plan
 from octet.worker.protocol import Order
 from octet.worker.publisher import Publisher
 from octet.worker.receipt import Result
+from octet.worker.retry import outlast
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from octet.jobs.claims import Claim, Claims
     from octet.jobs.job import Outcome
     from octet.settings import SeparationSettings, ServiceSettings
-    from octet.storage.buckets import Buckets
+    from octet.storage.open import Buckets
     from octet.worker.child import Child
     from octet.worker.fetcher import Fetched, Fetcher
     from octet.worker.lease import Lease

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from octet.jobs import keys
 from octet.jobs.outbox import Outbox
 from octet.jobs.scripts import reaching, reply_of
-from octet.webhooks.deliver import Deliverer
-from octet.webhooks.guard import Guard
-from octet.webhooks.sign import new_secret
+from octet.outbound.guard import Guard
+from octet.outbound.sign import new_secret
+from octet.outbound.webhooks import Deliverer
 from octet.worker import failpoints
 
 if TYPE_CHECKING:

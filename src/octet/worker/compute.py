@@ -20,18 +20,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octet.audio import Limits
+from octet.audio.song import Limits
 from octet.errors import OctetError
-from octet.separation.passthrough import NAME as ORIGINAL
-from octet.separation.passthrough import Passthrough
-from octet.separation.song import Separator
+from octet.separation.models.original import NAME as ORIGINAL
+from octet.separation.models.original import Passthrough
+from octet.separation.separator import Separator
 from octet.settings import SeparationSettings
 from octet.worker.protocol import Order, failure, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octet.separation.song import Source
+    from octet.separation.separator import Source
 
     OnModel = Callable[[str, int, int], None]
     Load = Callable[[SeparationSettings, OnModel], Source]
@@ -188,7 +188,7 @@ def _separator(source: Source, settings: SeparationSettings, tracks: tuple[str, 
 
 def load_model(settings: SeparationSettings, on_model: OnModel) -> Source:
     """The model of these settings, loaded."""
-    from octet.separation.loading import load
+    from octet.separation.models.loading import load
 
     return load(
         settings.model,

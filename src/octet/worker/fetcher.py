@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octet.storage.bucket import ObjectHead
-    from octet.storage.buckets import Buckets
+    from octet.storage.open import Buckets
 
     Places = Sequence[tuple[str, str]]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from octet.errors import SettingError, UnknownModelError
 from octet.jobs.job import Recipe
-from octet.separation.registry import REGISTRY
+from octet.results.keys import ResultKeys
+from octet.separation.models.registry import REGISTRY
 from octet.settings import SeparationSettings, read_settings
-from octet.storage.resultkeys import ResultKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octet.jobs.job import Job
 
 ORIGINAL = "original"
-"""The last resort of a fallback (octet.separation.passthrough): no model at all."""
+"""The last resort of a fallback (octet.separation.models.original): no model at all."""
 
 _OPEN = ("bits", "bitrate", "overlap", "shifts")
 """The settings that a recipe may change. Paths and limits are not a client's business."""

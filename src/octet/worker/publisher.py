@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from octet.storage.publication import Publication, Published, read_manifest, withdraw
+from octet.results.publication import Publication, Published, read_manifest, withdraw
 from octet.worker import failpoints
-from octet.worker.outages import outlast
 from octet.worker.receipt import read_standing
+from octet.worker.retry import outlast
 from octet.worker.uploads import Uploads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octet.results.keys import ResultKeys
     from octet.storage.bucket import Bucket
-    from octet.storage.resultkeys import ResultKeys
     from octet.worker.lease import Lease
     from octet.worker.receipt import Result, Standing
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.jobs.job import JobError, Outcome
-    from octet.storage.resultkeys import ResultKeys
+    from octet.results.keys import ResultKeys
     from octet.worker.protocol import Done
 
 

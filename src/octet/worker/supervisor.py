@@ -18,16 +18,16 @@ from octet.errors import CancelledError, ComputationError, LeaseLostError, Octet
 from octet.jobs.claims import Claims
 from octet.jobs.connection import connect, queue_url
 from octet.jobs.job import JobError
-from octet.storage.buckets import open_buckets
+from octet.storage.open import open_buckets
 from octet.worker import failpoints
 from octet.worker.ahead import next_job
 from octet.worker.assignment import Assignment, Equipment
-from octet.worker.beside import Beside
 from octet.worker.child import COMPUTE, Child
 from octet.worker.fetcher import Fetcher
+from octet.worker.housekeeping import Beside
 from octet.worker.lease import Lease
 from octet.worker.metrics import Metrics
-from octet.worker.outages import outlast
+from octet.worker.retry import outlast
 from octet.worker.scratch import Scratch
 from octet.worker.stopping import Stopping
 from octet.worker.tasks import end

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from octet.worker import failpoints
-from octet.worker.outages import outlast
+from octet.worker.retry import outlast
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octet.storage.publication import Publication
+    from octet.results.publication import Publication
 
 _AT_ONCE = 4
 _TIDIES_WITHIN = 1.0

@@ -10,9 +10,9 @@ import openvino
 import pytest
 
 from octet.errors import CancelledError, DeviceError, ModelDamagedError, UnknownModelError
-from octet.separation.converted import ModelSpec, StftSpec, write_spec
 from octet.separation.engine import Engine
-from octet.separation.runtimes import infer
+from octet.separation.models.spec import ModelSpec, StftSpec, write_spec
+from octet.separation.runtimes.choice import infer
 from octet.separation.runtimes.openvino import (
     OpenVinoNetwork,
     cpu_name,

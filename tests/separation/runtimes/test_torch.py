@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from octet.errors import DeviceError
-from octet.separation.converted import ModelSpec
-from octet.separation.runtimes import infer
+from octet.separation.models.spec import ModelSpec
+from octet.separation.runtimes.choice import infer
 
 torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
 

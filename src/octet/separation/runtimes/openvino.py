@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 
 from octet.errors import DeviceError, ModelDamagedError
-from octet.separation.converted import read_spec
+from octet.separation.models.spec import read_spec
 from octet.separation.runtimes.allocator import return_large_blocks
 from octet.separation.runtimes.cores import available_cores
 from octet.separation.stft import Stft
@@ -17,8 +17,8 @@ from octet.separation.stft import Stft
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octet.separation.converted import ModelSpec
-    from octet.separation.runtimes import Device, Precision, RuntimeName
+    from octet.separation.models.spec import ModelSpec
+    from octet.separation.runtimes.choice import Device, Precision, RuntimeName
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -73,7 +73,7 @@ class _Prepared:
 
 
 class OpenVinoNetwork:
-    """A converted model on the processor. See `octet.separation.runtimes.Network`.
+    """A converted model on the processor. See `octet.separation.runtimes.choice.Network`.
 
     Args:
         path: the ONNX file with Octet's description.

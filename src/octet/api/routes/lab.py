@@ -1,0 +1,243 @@
+"""/apiv1: the lab's API, as its many clients speak it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+
+from octet.api.base64song import Base64Song
+from octet.api.errors import RefusedError, not_found
+from octet.api.intake import find_manifest, store_song, submit
+from octet.api.openapi import reasons
+from octet.api.options import JobOptions, make_recipe
+from octet.api.ranges import send_object
+from octet.api.routes.jobs import check_length
+from octet.api.routes.songs import Result
+from octet.api.schemas import ReasonView
+from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.views import split_id
+from octet.errors import ObjectMissingError
+from octet.jobs.job import Callback, JobRequest
+from octet.results.keys import ResultKeys
+from octet.tracks import TRACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+router = APIRouter(prefix="/apiv1", tags=["the lab's API"])
+
+logger = logging.getLogger("octet.api")
+
+_ALIASES = {"base": "bass"}
+_MORE_TRACKS = ("guitar", "piano")
+_LONGEST_MODEL = 200
+
+_REQUEST = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["mp3"],
+                    "properties": {
+                        "mp3": {"type": "string", "format": "byte"},
+                        "model": {"type": "string"},
+                        "callback": {
+                            "anyOf": [
+                                {
+                                    "type": "object",
+                                    "required": ["url"],
+                                    "properties": {"url": {"type": "string"}, "data": {}},
+                                },
+                                {"type": "null"},
+                            ]
+                        },
+                    },
+                },
+                "example": {
+                    "mp3": "SUQzBAAAAAAA",
+                    "callback": {"url": "http://localhost:5000", "data": {"mp3": "song.mp3"}},
+                },
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/separate",
+    response_model=dict[str, str],
+    responses=reasons(408, 413),
+    openapi_extra=_REQUEST,
+    summary="Submit a song in base64",
+)
+async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
+    """Takes a song and puts it on the queue, once."""
+    await service.check_room()
+    check_length(request, service, share=0.75)
+    document = Base64Song(request.stream())
+    async with aclosing(document.song) as chunks:
+        song = await store_song(service, chunks)
+    fields = document.fields
+    recipe = make_recipe(JobOptions(model=_model(fields)), service.separation)
+    job = JobRequest(
+        song=song.sha256,
+        recipe=recipe,
+        bucket=service.settings.queue_bucket,
+        object=song.key,
+        callbacks=_callbacks(fields),
+    )
+    await submit(service, job)
+    return {"hash": song.sha256, "reason": "Song enqueued for separation"}
+
+
+@router.get(
+    "/queue", response_model=dict[str, list[str]], responses=reasons(), summary="What waits"
+)
+async def queue(service: ServiceHere) -> dict[str, list[str]]:
+    """The songs that wait, in the order in which they will run."""
+    return {"queue": await service.listing.songs()}
+
+
+@router.get(
+    "/track/{song}/{track}",
+    response_class=Response,
+    responses={
+        200: {"description": "The file.", "content": {"audio/*": {}}},
+        206: {"description": "A part of it, as the header Range asks.", "content": {"audio/*": {}}},
+        304: {"description": "It is the one that the client has."},
+        **reasons(404, 416),
+    },
+    summary="A track",
+)
+async def track(request: Request, service: ServiceHere, song: str, track: str) -> Response:
+    """The file of a track, as a download."""
+    keys, name = await _find_track(service, song, track)
+    file_name = f"{song}-{name}.{keys.extension}"
+    return await send_object(request, service.buckets.output, keys.track(name), file_name)
+
+
+@router.get(
+    "/remove/{song}/{track}",
+    response_model=ReasonView,
+    responses=reasons(404),
+    operation_id="remove_by_get",
+    summary="Remove a track",
+)
+@router.delete(
+    "/remove/{song}/{track}",
+    response_model=ReasonView,
+    responses=reasons(404),
+    operation_id="remove",
+    summary="Remove a track",
+)
+async def remove(service: ServiceHere, song: str, track: str) -> ReasonView:
+    """Deletes a track. The manifest lists it no more; without any tracks it goes as well."""
+    keys, name = await _find_track(service, song, track)
+    bucket = service.buckets.output
+    await bucket.head(keys.track(name))
+    await _strike_out(service, keys, name)
+    await bucket.delete(keys.track(name))
+    logger.info("%s of song %s was removed", name, song)
+    return ReasonView(reason=f"Track {name} removed")
+
+
+router.add_api_route(
+    "/track/{song}/{track}", track, methods=["HEAD"], include_in_schema=False, name="track_head"
+)
+
+
+async def _find_track(service: Service, song: str, track: str) -> tuple[ResultKeys, str]:
+    """Where a track lies, and its proper name.
+
+    Raises:
+        RefusedError: 400 for a track that there is not, 404 where it is not published.
+    """
+    name = _track_name(track)
+    _, recipe = split_id(song)
+    if recipe:
+        raise not_found("song of this name")
+    result = await _find_result(service, song)
+    if result is not None and name in result.tracks:
+        return result.keys, name
+    keys = ResultKeys(song)
+    if result is None and await _is_of_others(service, song, keys.track(name)):
+        return keys, name
+    raise not_found("such track of this song (yet)")
+
+
+def _track_name(track: str) -> str:
+    bare = track.removesuffix(".mp3")
+    name = _ALIASES.get(bare, bare)
+    if name not in (*TRACKS, *_MORE_TRACKS):
+        raise RefusedError(400, "unknown-track", "there is no such track", f"{', '.join(TRACKS)}")
+    return name
+
+
+async def _find_result(service: Service, song: str) -> Result | None:
+    """The result under the plain names; else, where a model was asked for, the newest."""
+    manifest = await find_manifest(service, song, "")
+    if manifest is not None:
+        return Result(song, "", manifest)
+    found = [
+        entry
+        async for entry in service.buckets.output.list(song)
+        if entry.key.endswith("/manifest.json")
+    ]
+    for entry in sorted(found, key=lambda entry: entry.modified, reverse=True):
+        recipe = entry.key.split("/")[1]
+        manifest = await find_manifest(service, song, recipe)
+        if manifest is not None:
+            return Result(song, recipe, manifest)
+    return None
+
+
+async def _is_of_others(service: Service, song: str, key: str) -> bool:
+    """Whether other workers published this track: there is no manifest, and no job of ours that
+    might be in the middle of its publication.
+    """
+    job = await service.queue.get(song)
+    if job is not None and job.state != "done":
+        return False
+    try:
+        await service.buckets.output.head(key)
+    except ObjectMissingError:
+        return False
+    return True
+
+
+async def _strike_out(service: Service, keys: ResultKeys, track: str) -> None:
+    recipe = keys.recipe
+    manifest = await find_manifest(service, keys.name, recipe)
+    if manifest is None:
+        return
+    tracks = {name: entry for name, entry in manifest["tracks"].items() if name != track}
+    if not tracks:
+        await service.buckets.output.delete(keys.manifest)
+        return
+    text = json.dumps({**manifest, "tracks": tracks}, indent=2, ensure_ascii=False)
+    await service.buckets.output.put_bytes(
+        keys.manifest, text.encode(), content_type="application/json"
+    )
+
+
+def _model(fields: Mapping[str, Any]) -> str | None:
+    model = fields.get("model")
+    if model is None or model == "":
+        return None
+    if not isinstance(model, str) or len(model) > _LONGEST_MODEL:
+        raise RefusedError(400, "unknown-model", "the model is not a name")
+    return model
+
+
+def _callbacks(fields: Mapping[str, Any]) -> tuple[Callback, ...]:
+    """The callback, if it makes sense; it may fail, and never fails the job."""
+    given = fields.get("callback")
+    if not isinstance(given, dict) or not isinstance(given.get("url"), str) or not given["url"]:
+        return ()
+    return (Callback(given["url"], given.get("data")),)

@@ -1,0 +1,167 @@
+"""The file formats of the tracks, and what each can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from octet.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        name: what the user calls it.
+        extension: of its files, without the dot.
+        mime: its media type.
+        lossless: whether every sample comes back as it was, within `bits`.
+        muxer: FFmpeg's name of the container.
+        codec: FFmpeg's name of the encoder of a lossy format.
+        rates: sample rates in Hz it can hold, rising; empty for any.
+        bits: bits a sample it can hold; empty for a lossy format.
+        bitrates: least and most kilobits a second; None where there is nothing to choose.
+        bitrate: kilobits a second unless asked otherwise.
+    """
+
+    name: str
+    extension: str
+    mime: str
+    lossless: bool
+    muxer: str
+    codec: str = ""
+    rates: tuple[int, ...] = ()
+    bits: tuple[int, ...] = ()
+    bitrates: tuple[int, int] | None = None
+    bitrate: int | None = None
+
+    def nearest_rate(self, rate: int) -> int:
+        """The rate at which a file holds a song of `rate` Hz.
+
+        The same, if the format has it; else the next higher one, so that nothing is cut off;
+        above all of them, the highest.
+        """
+        if not self.rates or rate in self.rates:
+            return rate
+        return next((held for held in self.rates if held > rate), self.rates[-1])
+
+
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_VORBIS_RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000)
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format(
+            "mp3",
+            "mp3",
+            "audio/mpeg",
+            False,
+            "mp3",
+            "libmp3lame",
+            _MP3_RATES,
+            bitrates=(8, 320),
+            bitrate=320,
+        ),
+        Format("flac", "flac", "audio/flac", True, "flac", bits=(16, 24)),
+        Format("wav", "wav", "audio/wav", True, "wav", bits=(16, 24, 32)),
+        Format("ogg", "ogg", "audio/ogg", False, "ogg", "vorbis", _VORBIS_RATES),
+        Format(
+            "opus",
+            "opus",
+            "audio/ogg",
+            False,
+            "opus",
+            "libopus",
+            (48000,),
+            bitrates=(16, 510),
+            bitrate=256,
+        ),
+        Format(
+            "m4a",
+            "m4a",
+            "audio/mp4",
+            False,
+            "mp4",
+            "aac",
+            _AAC_RATES,
+            bitrates=(32, 512),
+            bitrate=256,
+        ),
+    )
+}
+"""The formats by name."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A format and its settings.
+
+    Args:
+        name: one of `FORMATS`.
+        bits: a sample, of a lossless format: 16 or 24, and 32 for floating point in wav. None
+            takes the song's own (see `for_song`), or 16 where there is no song to ask.
+        bitrate: kilobits a second of mp3, opus or m4a. None takes the format's own default
+            (mp3: 320). MP3 below 32 kHz has a lower ceiling, to which it is brought down.
+        quality: of mp3, how hard the encoder tries: 0 (slowest) to 9 (fastest); None is 5.
+
+    Raises:
+        SettingError: a format that there is not, or a setting that it does not have.
+    """
+
+    name: str = "mp3"
+    bits: int | None = None
+    bitrate: int | None = None
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in FORMATS:
+            raise SettingError(
+                f"there is no format {self.name!r}", f"There are {', '.join(FORMATS)}"
+            )
+        self._check_bits()
+        self._check_bitrate()
+        if self.quality is not None and (self.name != "mp3" or self.quality not in range(10)):
+            raise SettingError(
+                f"quality {self.quality} does not go with {self.name}",
+                "It is for mp3, from 0 (slowest) to 9 (fastest)",
+            )
+
+    def _check_bits(self) -> None:
+        held = self.format.bits
+        if self.bits is not None and self.bits not in held:
+            can = " or ".join(map(str, held))
+            hint = f"It holds {can}" if held else "Leave the bits out: the format is lossy"
+            raise SettingError(f"{self.name} does not hold {self.bits} bits a sample", hint)
+
+    def _check_bitrate(self) -> None:
+        if self.bitrate is None:
+            return
+        if self.format.bitrates is None:
+            raise SettingError(f"{self.name} has no bit rate to choose", "Leave it out")
+        least, most = self.format.bitrates
+        if not least <= self.bitrate <= most:
+            raise SettingError(
+                f"{self.name} cannot have {self.bitrate} kb/s", f"From {least} to {most} it can"
+            )
+
+    @property
+    def format(self) -> Format:
+        """The format that is meant."""
+        return FORMATS[self.name]
+
+    def for_song(self, bits: int | None) -> Encoding:
+        """The same encoding, with the song's own bits where none were asked for.
+
+        Args:
+            bits: a sample, of the song; None for a lossy one.
+
+        A song of more than 16 bits gets 24, floating point or 32 bits get 32 in wav; all else,
+        lossy songs too, gets 16.
+        """
+        if self.bits is not None or not self.format.lossless:
+            return self
+        own = bits or 16
+        fitting = [held for held in self.format.bits if held >= own]
+        return replace(self, bits=fitting[0] if fitting else self.format.bits[-1])

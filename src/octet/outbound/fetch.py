@@ -1,0 +1,112 @@
+"""Import by URL: a download from a server that nobody here knows."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from octet.errors import LimitError, RemoteUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from octet.outbound.guard import Guard
+
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A download under way.
+
+    Attributes:
+        chunks: its bytes, to be read once; raises LimitError and RemoteUnavailableError.
+        size: what the server claims it is, if it claims anything.
+        content_type: what the server calls it. Not to be trusted.
+    """
+
+    chunks: AsyncIterator[bytes]
+    size: int | None
+    content_type: str
+
+
+@asynccontextmanager
+async def fetch(
+    url: str, guard: Guard, *, limit: int, patience: float = 20.0, total: float = 1800.0
+) -> AsyncIterator[Remote]:
+    """Opens a download, and closes it however the block ends.
+
+    Args:
+        url: as a client gave it.
+        guard: decides where it may lead. Redirects are not followed.
+        limit: largest number of bytes; counted while they arrive.
+        patience: seconds to wait for the connection, and for each further piece.
+        total: seconds for the whole block, so that a server that sends a byte now and then
+            cannot hold it forever.
+
+    Raises:
+        ForbiddenAddressError: if the guard refuses the address.
+        LimitError: if there is more than `limit`.
+        RemoteUnavailableError: if the server does not answer with 200 and all of the bytes.
+    """
+    parsed = guard.parse(url)
+    host = parsed.host
+    try:
+        async with (
+            asyncio.timeout(total),
+            guard.client(patience=patience) as client,
+            client.stream("GET", parsed) as answer,
+        ):
+            _check(answer, host)
+            size = _claimed(answer)
+            if size is not None and size > limit:
+                raise _too_large(limit)
+            yield Remote(_pieces(answer, host, limit), size, answer.headers.get("content-type", ""))
+    except TimeoutError:
+        raise RemoteUnavailableError(f"{host} was too slow") from None
+    except httpx.HTTPError as error:
+        raise _broken(host, error) from None
+
+
+def _check(answer: httpx.Response, host: str) -> None:
+    if answer.is_redirect:
+        raise RemoteUnavailableError(
+            f"{host} redirects to another address", "give the address at which the song itself is"
+        )
+    if answer.status_code != 200:
+        raise RemoteUnavailableError(f"{host} answered {answer.status_code}")
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise RemoteUnavailableError(f"{host} compressed its answer although it was not asked to")
+
+
+def _claimed(answer: httpx.Response) -> int | None:
+    claim = answer.headers.get("content-length", "")
+    return int(claim) if claim.isdecimal() else None
+
+
+async def _pieces(answer: httpx.Response, host: str, limit: int) -> AsyncIterator[bytes]:
+    arrived = 0
+    try:
+        async for piece in answer.aiter_raw(_CHUNK):
+            arrived += len(piece)
+            if arrived > limit:
+                raise _too_large(limit)
+            yield piece
+    except httpx.HTTPError as error:
+        raise _broken(host, error) from None
+
+
+def _too_large(limit: int) -> LimitError:
+    return LimitError(f"the song has more than the {limit} bytes allowed")
+
+
+def _broken(host: str, error: httpx.HTTPError) -> RemoteUnavailableError:
+    if isinstance(error, httpx.TimeoutException):
+        return RemoteUnavailableError(f"{host} was too slow")
+    if isinstance(error, httpx.ConnectError):
+        return RemoteUnavailableError(f"{host} cannot be reached")
+    return RemoteUnavailableError(f"{host} broke off its answer")

@@ -1,0 +1,261 @@
+"""Delivers what the outbox holds: the lab's callbacks and the signed events of /v1.
+
+An attempt succeeds with a 2xx status. 410 and a forbidden address end a delivery; all else,
+redirects included, is a failure and is tried again by the schedule, which the outbox keeps
+across restarts. No failure here ever reaches the job.
+
+Each host gets a few attempts at a time; what else is due for it waits in a room of bounded
+size. What finds the room full, or waits in vain, is dropped without counting: its lease runs
+out and it is due again. So one slow receiver takes nobody else's turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, defaultdict
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import httpx
+
+from octet.errors import ForbiddenAddressError, OctetError, QueueError
+from octet.outbound.schedule import EVENTS, LAB, Schedule, retry_after
+from octet.outbound.sign import signed_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from octet.jobs.outbox import Delivery
+    from octet.outbound.guard import Guard
+
+_log = logging.getLogger(__name__)
+
+_MOST = 2000
+_ROOM = 500
+
+
+class OutboxLike(Protocol):
+    """What is needed of octet.jobs.outbox.Outbox."""
+
+    async def claim(self, limit: int = 10, *, lease: float = 60.0) -> Sequence[Delivery]:
+        """What is due, for this caller alone while the lease runs."""
+
+    async def next_due(self) -> float | None:
+        """Seconds until something is due; None when there is nothing."""
+
+    async def reschedule(self, delivery: Delivery, delay: float) -> bool:
+        """The attempt counts; the next is due after `delay` seconds."""
+
+    async def finish(self, delivery: Delivery) -> bool:
+        """It is delivered, or given up."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How an attempt ended.
+
+    Attributes:
+        delivery: what was to be delivered.
+        end: `delivered`; `failed`, to be tried again; `given up`, for good.
+        status: the receiver's status, 0 without an answer.
+        reason: what went wrong, empty if nothing did.
+    """
+
+    delivery: Delivery
+    end: Literal["delivered", "failed", "given up"]
+    status: int
+    reason: str = ""
+
+
+class Deliverer:
+    """Takes due deliveries from an outbox and makes them.
+
+    Args:
+        outbox: octet.jobs.outbox.Outbox, shared by any number of deliverers.
+        guard: decides where requests may go.
+        secret_of: the secret (`whsec_...`) of a name in `Delivery.secret`; the empty name is
+            the service's own. None: there is no such secret (now), and the attempt fails.
+        concurrency: attempts at a time.
+        per_host: attempts at a time to one host.
+        patience: seconds for one attempt, all in all.
+        events: schedule of signed events.
+        lab: schedule of the lab's callbacks.
+        idle: the longest pause between two looks into the outbox, in seconds.
+        on_attempt: told how each attempt ended (metrics, the log list).
+    """
+
+    def __init__(
+        self,
+        outbox: OutboxLike,
+        guard: Guard,
+        secret_of: Callable[[str], str | None],
+        *,
+        concurrency: int = 32,
+        per_host: int = 8,
+        patience: float = 15.0,
+        events: Schedule = EVENTS,
+        lab: Schedule = LAB,
+        idle: float = 1.0,
+        on_attempt: Callable[[Attempt], None] | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._guard = guard
+        self._secret_of = secret_of
+        self._patience = patience
+        self._schedules = {"event": events, "lab": lab}
+        self._idle = idle
+        self._on_attempt = on_attempt
+        self._slots = asyncio.Semaphore(concurrency)
+        self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(per_host)
+        )
+        self._crowd: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Delivers until cancelled. Attempts under way are then broken off; they stay due."""
+        async with self._guard.client(patience=self._patience) as client:
+            try:
+                # Asked of the task, too: a client library on the way may swallow the exception.
+                while not _stopped():
+                    await self._turn(client)
+                raise asyncio.CancelledError
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _turn(self, client: httpx.AsyncClient) -> None:
+        """Claims what is due and starts it, or waits a moment."""
+        free = _MOST - len(self._tasks)
+        if free <= 0:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            return
+        try:
+            claimed = await self._outbox.claim(min(free, 32), lease=self._lease())
+            for delivery in claimed:
+                task = asyncio.create_task(self._handle(client, delivery))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            if not claimed:
+                due = await self._outbox.next_due()
+                await asyncio.sleep(min(self._idle, max(0.01, due or self._idle)))
+        except QueueError as error:
+            _log.warning("deliveries wait: %s", error.message)
+            await asyncio.sleep(self._idle)
+
+    def _lease(self) -> float:
+        """Long enough to wait in the room and then to make the attempt."""
+        return 3 * self._patience
+
+    async def _handle(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
+        host = _host(delivery.url)
+        if self._crowd[host] >= _ROOM:
+            return
+        self._crowd[host] += 1
+        try:
+            async with AsyncExitStack() as held:
+                async with asyncio.timeout(self._patience):
+                    await held.enter_async_context(self._gates[host])
+                    await held.enter_async_context(self._slots)
+                await self._deliver(client, delivery)
+        except TimeoutError:
+            return  # waited in vain; it is due again when its lease has run out
+        except QueueError as error:  # its lease runs out, and it is due again
+            _log.warning("a delivery to %s will be made again: %s", host, error.message)
+        finally:
+            self._crowd[host] -= 1
+            if not self._crowd[host]:
+                del self._crowd[host], self._gates[host]
+
+    async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
+        attempt, wish = await self._attempt(client, delivery)
+        pause = None
+        if attempt.end == "failed":
+            schedule = self._schedules[delivery.kind]
+            pause = schedule.next_pause(
+                delivery.attempts + 1,
+                chance=random.random(),  # noqa: S311 - no secret
+                retry_after=wish,
+            )
+            if pause is None:
+                attempt = Attempt(delivery, "given up", attempt.status, attempt.reason)
+        if pause is None:
+            await self._outbox.finish(delivery)
+        else:
+            await self._outbox.reschedule(delivery, pause)
+        if attempt.end == "given up":
+            _log.warning(
+                "%s to %s given up after %d attempts: %s",
+                *(delivery.id, _host(delivery.url), delivery.attempts + 1, attempt.reason),
+            )
+        if self._on_attempt is not None:
+            self._on_attempt(attempt)
+
+    async def _attempt(
+        self, client: httpx.AsyncClient, delivery: Delivery
+    ) -> tuple[Attempt, float | None]:
+        """One attempt, and the pause in seconds that the receiver wishes for."""
+        now = datetime.now(UTC)
+        try:
+            headers = self._headers(delivery, now)
+            async with (
+                asyncio.timeout(self._patience),
+                client.stream(
+                    "POST",
+                    self._guard.parse(delivery.url),
+                    content=delivery.body.encode(),
+                    headers=headers,
+                ) as answer,
+            ):
+                # The body is nobody's concern: it is not read, and the connection is closed.
+                return _judged(delivery, answer, now)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Attempt(delivery, "failed", 0, _reason(error)), None
+        except OctetError as error:
+            final = isinstance(error, ForbiddenAddressError)
+            return Attempt(delivery, "given up" if final else "failed", 0, error.message), None
+
+    def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Octet-Outcome": delivery.outcome}
+        if delivery.kind == "lab":
+            # Its body is the client's own, so the headers tell how the job ended.
+            return {**headers, "webhook-id": delivery.id}
+        secret = self._secret_of(delivery.secret) or ""
+        return {**headers, **signed_headers(secret, delivery.id, now, delivery.body)}
+
+
+def _judged(
+    delivery: Delivery, answer: httpx.Response, now: datetime
+) -> tuple[Attempt, float | None]:
+    status = answer.status_code
+    if answer.is_success:
+        return Attempt(delivery, "delivered", status), None
+    if status == 410:
+        return Attempt(delivery, "given up", status, "the receiver is gone (410)"), None
+    reason = "it redirects" if answer.is_redirect else f"it answered {status}"
+    wish = retry_after(answer.headers.get("retry-after"), now)
+    return Attempt(delivery, "failed", status, reason), wish
+
+
+def _reason(error: httpx.HTTPError | TimeoutError) -> str:
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return "it was too slow"
+    return "no connection" if isinstance(error, httpx.ConnectError) else "it broke off its answer"
+
+
+def _host(url: str) -> str:
+    """The host and port, for grouping and for logs; the rest of a URL may hold secrets."""
+    try:
+        return httpx.URL(url).netloc.decode("ascii", "replace")
+    except (httpx.InvalidURL, TypeError):
+        return "?"
+
+
+def _stopped() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

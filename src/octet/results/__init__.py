@@ -1,0 +1,1 @@
+"""A separation's identity and its published result."""

@@ -1,0 +1,1 @@
+"""Models: from a name, a folder or a file to networks that can run."""

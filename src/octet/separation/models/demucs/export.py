@@ -1,0 +1,193 @@
+"""From a network of Demucs to one ONNX file that says what it is.
+
+What is exported is the core: for the hybrid networks, what lies between the STFT and its
+inverse, which Octet does outside. Their `forward` is used as it is, with its four methods
+around the spectrum replaced, so that no second version of the network exists that could
+drift from the first.
+
+Importing this needs PyTorch, Demucs and onnxscript.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import torch
+from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.htdemucs import HTDemucs
+from torch import nn
+
+from octet.errors import ModelError
+from octet.separation.models.demucs import lengths, norms
+from octet.separation.models.spec import ModelSpec, StftSpec, ValidLengths, write_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from octet.separation.models.spec import Padding
+
+_HINT = "Use another model."
+
+
+def describe(
+    network: nn.Module, name: str, *, segment: float | None, licence: str, origin: str
+) -> ModelSpec:
+    """What a network takes and gives, once converted.
+
+    Args:
+        network: one of Demucs' three.
+        name: short name of the model.
+        segment: seconds in place of the network's own, as a bag says; HTDemucs, made for
+            one length, takes only shorter ones (`demucs.apply.BagOfModels`).
+        licence: of the weights.
+        origin: of the weights.
+
+    Raises:
+        ModelError: a variant without an equivalent in Octet (masks, no time branch).
+    """
+    known: Any = network
+    seconds = known.segment
+    if segment is not None and (not isinstance(network, HTDemucs) or segment <= seconds):
+        seconds = segment
+    spec = ModelSpec(
+        name=name,
+        sources=tuple(known.sources),
+        samplerate=int(known.samplerate),
+        segment=int(known.samplerate * seconds),
+        kind="waveform",
+        licence=licence,
+        origin=origin,
+    )
+    if isinstance(network, Demucs):
+        lengths = ValidLengths(known.depth, known.kernel_size, known.stride, known.resample)
+        return replace(spec, fixed=False, valid_lengths=lengths)
+    _require_core(known, name)
+    padding: Padding = "demucs-old" if getattr(known, "hybrid_old", False) else "demucs"
+    stft = StftSpec(known.nfft, known.hop_length, padding, known.nfft // 2)
+    return replace(spec, kind="hybrid", stft=stft, fixed=isinstance(network, HTDemucs))
+
+
+def export(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Writes the network's core to `path`, weights as float32, with its description.
+
+    The network is of no other use afterwards. Takes about a minute and, beside the network,
+    twice the memory of its weights.
+
+    Raises:
+        ModelError: PyTorch cannot export it.
+    """
+    inputs = _example(spec)
+    known: Any = network
+    if spec.fixed:
+        # The training length, which the network works out again from this attribute.
+        known.segment = Fraction(spec.segment, spec.samplerate)
+    try:
+        with torch.no_grad(), contextlib.ExitStack() as stack:
+            for context in (_quiet(), _plain_attention(), norms.exact_norms()):
+                stack.enter_context(context)
+            if not spec.fixed:
+                stack.enter_context(lengths.any_length(network))
+            core = network if spec.kind == "waveform" else _Core(network)
+            program = torch.onnx.export(
+                core.eval(),
+                tuple(inputs.values()),
+                dynamo=True,
+                input_names=list(inputs),
+                output_names=["wave"] if spec.kind == "waveform" else ["spec_out", "wave"],
+                dynamic_shapes=_dynamic_shapes(spec),
+                custom_translation_table=lengths.translations() | norms.translations(),
+                optimize=False,
+                verbose=False,
+            )
+            if program is None:
+                raise ModelError("PyTorch gave no ONNX program")
+            program.save(path, external_data=False)
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = (str(error.__cause__ or error).strip().splitlines() or ["unknown"])[0]
+        raise ModelError(f"{spec.name} cannot be converted ({reason[:200]})", _HINT) from error
+    write_spec(path, spec)
+
+
+class _Core(nn.Module):
+    """A hybrid network between the STFT and its inverse."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, spec: torch.Tensor, mix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(b, 4, bins, frames), (b, 2, n) -> (b, S, 4, bins, frames), (b, S, 2, n)."""
+        spectra: list[torch.Tensor] = []
+
+        def keep(_given: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+            spectra.append(estimate)
+            return estimate
+
+        self.network._spec = lambda _mix: spec
+        self.network._magnitude = lambda given: given
+        self.network._mask = keep
+        # The network adds what comes back to its time branch, which is thus left alone.
+        self.network._ispec = lambda *_args: mix.new_zeros(())
+        wave: torch.Tensor = self.network(mix)
+        return spectra[0], wave
+
+
+def _require_core(network: Any, name: str) -> None:
+    if not network.cac or not getattr(network, "hybrid", True):
+        raise ModelError(f"{name} is a variant of HDemucs that cannot be converted", _HINT)
+    if isinstance(network, HTDemucs) and not network.use_train_segment:
+        raise ModelError(f"{name} is an HTDemucs without a fixed segment", _HINT)
+    if not isinstance(network, (HDemucs, HTDemucs)):
+        raise ModelError(f"{name} is none of Demucs' networks", _HINT)
+
+
+def _example(spec: ModelSpec) -> dict[str, torch.Tensor]:
+    """Inputs to trace with. Any length does, as nothing may depend on it; 5 s are quick."""
+    length = spec.segment if spec.fixed else spec.valid_length(5 * spec.samplerate + 1)
+    mix = torch.randn(1, 2, length, generator=torch.Generator().manual_seed(0))
+    if spec.stft is None:
+        return {"mix": mix}
+    frames = math.ceil(length / spec.stft.hop)
+    return {"spec": torch.randn(1, 4, spec.stft.bins, frames), "mix": mix}
+
+
+def _dynamic_shapes(spec: ModelSpec) -> Any:
+    if spec.fixed:
+        return None
+    unknown = torch.export.Dim.DYNAMIC
+    return ({2: unknown},) if spec.kind == "waveform" else ({3: unknown}, {2: unknown})
+
+
+@contextlib.contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention as separate operators: the fused one cannot be exported."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes, which concern its authors."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,157 @@
+"""A model made ready to run: found, put on a device, and described for the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octet.results import manifest
+from octet.separation.engine import Engine
+from octet.separation.engine import Member as EngineMember
+from octet.separation.models import registry
+from octet.separation.models.cache import Cache
+from octet.separation.models.folder import open_bag
+from octet.separation.models.resolve import resolve
+from octet.separation.runtimes.choice import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import numpy as np
+
+    from octet.separation.models.resolve import Member, Policy, Progress, ResolvedModel
+    from octet.separation.runtimes.choice import Choice, Network, RuntimeName
+    from octet.separation.segments import Song
+
+
+class LoadedModel:
+    """A model on a device.
+
+    Attributes:
+        sources: names of the stems, in the order of the blocks.
+        samplerate: in Hz, of the songs that it takes.
+        model: what the manifest says of it.
+        runtime: name, device and precision of what computes, for the manifest.
+        choice: why that and not another.
+        loaded_from: where the networks came from, for people.
+    """
+
+    def __init__(self, resolved: ResolvedModel, choice: Choice, cache: Cache) -> None:
+        networks = [_network(member, choice, cache) for member in resolved.members]
+        pairs = zip(networks, resolved.members, strict=True)
+        self._engine = Engine([EngineMember(network, one.weights) for network, one in pairs])
+        self.sources = self._engine.sources
+        self.samplerate = self._engine.samplerate
+        self.choice = choice
+        self.loaded_from = resolved.loaded_from
+        self.model = manifest.Model(
+            name=resolved.name,
+            sha256=resolved.sha256,
+            licence=resolved.licence,
+            commercial=_commercial(resolved),
+        )
+        self.runtime: dict[str, str] = {
+            "name": choice.runtime,
+            "device": choice.device,
+            "precision": choice.precision,
+        }
+
+    @property
+    def description(self) -> str:
+        """Model, runtime and origin in one line, for people."""
+        return (
+            f"{self.model.name} ({self.loaded_from}), {self.choice.runtime} on "
+            f"{self.choice.device} in {self.choice.precision}: {self.choice.reason}"
+        )
+
+    def stems(
+        self,
+        song: Song,
+        *,
+        overlap: float | None = None,
+        shifts: int = 0,
+        seed: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Generator[np.ndarray, None, None]:
+        """Separates a song at the model's rate: see `Engine.stems`."""
+        return self._engine.stems(
+            song,
+            overlap=overlap,
+            shifts=shifts,
+            seed=seed,
+            on_progress=on_progress,
+            cancelled=cancelled,
+        )
+
+
+def load(
+    name: str | Path = registry.DEFAULT,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    policy: Policy = "any",
+    trust_checkpoint: bool = False,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> LoadedModel:
+    """Finds a model, converts it where needed, and puts it on a device.
+
+    Args:
+        name: of the registry, a model folder, or a file of weights.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32, bf16 or fp16.
+        policy: `commercial` refuses models whose licence forbids commercial use.
+        trust_checkpoint: whether pickled checkpoints (.th) may be loaded.
+        cache: folder of downloads and conversions; the user's cache unless given.
+        on_progress: called during downloads and conversions.
+
+    Raises:
+        ModelError: no such model, not here, damaged, or not allowed.
+        DeviceError: the device or precision is not to be had.
+    """
+    choice = choose(device, precision, available=runtimes_of(name))
+    kept = Cache(cache)
+    resolved = resolve(
+        name,
+        policy=policy,
+        trust_checkpoint=trust_checkpoint,
+        cache=kept,
+        runtime=choice.runtime,
+        on_progress=on_progress,
+    )
+    return LoadedModel(resolved, choice, kept)
+
+
+def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
+    """The runtimes that can run a model: what is ONNX already does not run on PyTorch."""
+    entry = registry.REGISTRY.get(str(name))
+    if entry is not None:
+        return ("openvino",) if entry.bundled else ("openvino", "torch")
+    path = Path(name).expanduser()
+    if path.exists() and all(file.suffix == ".onnx" for file in open_bag(path).files):
+        return ("openvino",)
+    return ("openvino", "torch")
+
+
+def _network(member: Member, choice: Choice, cache: Cache) -> Network:
+    if member.path is not None:
+        from octet.separation.runtimes.openvino import OpenVinoNetwork
+
+        return OpenVinoNetwork(member.path, choice.precision, spec=member.spec)
+    from octet.separation.runtimes.torch import TorchNetwork
+
+    return TorchNetwork(
+        member.network,
+        member.spec,
+        choice.device,
+        choice.precision,
+        loaded_from=member.loaded_from,
+    )
+
+
+def _commercial(resolved: ResolvedModel) -> bool:
+    entry = registry.REGISTRY.get(resolved.name)
+    if entry is not None and entry.licence == resolved.licence:
+        return entry.commercial
+    return resolved.licence in registry.COMMERCIAL_LICENCES

@@ -1,0 +1,184 @@
+"""What runs a network: OpenVINO on processors, PyTorch on GPUs. The choice, and one interface."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from octet.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import numpy as np
+
+    from octet.separation.models.spec import ModelSpec
+
+RuntimeName = Literal["openvino", "torch"]
+Device = Literal["cpu", "cuda", "mps"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_GPU_NAMES = {"cuda": "an NVIDIA GPU with CUDA", "mps": "an Apple GPU (MPS)"}
+
+
+class Running(Protocol):
+    """A batch that was started."""
+
+    def wait(self) -> None:
+        """Until the network is done with it."""
+
+    def stems(self) -> np.ndarray:
+        """Waits for the result: float32, (b, S, 2, n), the caller's to keep."""
+
+
+class Network(Protocol):
+    """A loaded network: a batch of segments of a mix in, stems out.
+
+    The work is split so that its parts can overlap in threads: `prepare` (transforms of the
+    input), `start` (the network itself), and the `stems` of what was started (transforms of
+    the output). Each part may run in a thread of its own, at the same time as the others.
+
+    Attributes:
+        spec: what the network takes and gives.
+        name: of the runtime.
+        device: where it computes.
+        precision: of its arithmetic.
+        loaded_from: file or description, for people.
+        width: how many batches may usefully be under way at once.
+        batch: how many segments to hand over at a time; may become less.
+    """
+
+    spec: ModelSpec
+    name: RuntimeName
+    device: Device
+    precision: Precision
+    loaded_from: str
+    width: int
+    batch: int
+
+    def prepare(self, mix: np.ndarray) -> Any:
+        """Turns float32 (b, 2, n), normalised, into what `start` takes. n is a valid length."""
+
+    def start(self, prepared: Any) -> Running:
+        """Sets the network to work, and returns at once where that is possible."""
+
+    def interrupt(self) -> None:
+        """Ends what is under way as soon as possible; its `stems` may then raise anything."""
+
+
+def infer(network: Network, mix: np.ndarray) -> np.ndarray:
+    """Runs a network once, from segments (b, 2, n) to stems (b, S, 2, n), all float32."""
+    return network.start(network.prepare(mix)).stems()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What computes, and why."""
+
+    runtime: RuntimeName
+    device: Device
+    precision: Precision
+    device_name: str
+    reason: str
+
+
+def choose(
+    device: str = "auto",
+    precision: str = "auto",
+    *,
+    available: Collection[RuntimeName] = ("openvino", "torch"),
+) -> Choice:
+    """Decides where and how to compute.
+
+    A GPU is used if there is one and PyTorch can use it; asked for by name, it is used or
+    refused, never replaced. On processors, OpenVINO is preferred.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32, bf16 or fp16. Auto is bf16 on processors that have it, fp16 on
+            GPUs, and fp32 elsewhere.
+        available: the runtimes for which the model is at hand.
+
+    Raises:
+        DeviceError: the device or the precision is not to be had here.
+    """
+    if device not in ("auto", "cpu", *_GPU_NAMES):
+        raise DeviceError(f"there is no device {device!r}", "Choose auto, cpu, cuda or mps.")
+    if precision not in ("auto", "fp32", "bf16", "fp16"):
+        raise DeviceError(
+            f"there is no precision {precision!r}", "Choose auto, fp32, bf16 or fp16."
+        )
+    if device in _GPU_NAMES and "torch" not in available:
+        raise DeviceError(
+            f"this model cannot run on {device}: it exists for OpenVINO only",
+            "Use --device cpu, or a model of Demucs'.",
+        )
+    if device in _GPU_NAMES or (device == "auto" and "torch" in available and gpu_in_sight()):
+        found = _gpu(device, precision)
+        if found is not None:
+            return found
+    why = "asked for" if device == "cpu" else _why_no_gpu(available)
+    return _processor(precision, why, available)
+
+
+def gpu_in_sight() -> bool:
+    """Whether PyTorch is installed and hardware for it present. Imports nothing heavy."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _why_no_gpu(available: Collection[RuntimeName]) -> str:
+    if "torch" not in available:
+        return "the model exists for OpenVINO only"
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch, which GPUs need, is not installed"
+    return "no GPU that PyTorch can use was found"
+
+
+def _gpu(device: str, precision: str) -> Choice | None:
+    """A choice of a GPU; None if any would do and there is none."""
+    if importlib.util.find_spec("torch") is None:
+        raise DeviceError(
+            f"{device} needs PyTorch, which is not installed", "Install octet-stems[demucs]."
+        )
+    from octet.separation.runtimes import torch as runtime
+
+    found = runtime.gpus()
+    wanted: tuple[Device, ...] = ("cuda", "mps")
+    for kind in wanted:
+        if device in ("auto", kind) and kind in found:
+            arithmetic = runtime.gpu_precision(kind, precision)
+            reason = "a GPU is present" if device == "auto" else "asked for"
+            return Choice("torch", kind, arithmetic, found[kind], reason)
+    if device == "auto":
+        return None
+    others = ", ".join(f"{kind} ({name})" for kind, name in found.items()) or "no GPU"
+    raise DeviceError(
+        f"{_GPU_NAMES[device]} was asked for, but PyTorch {runtime.version()} finds {others}",
+        "Use --device auto or cpu, or install PyTorch and drivers for your GPU.",
+    )
+
+
+def _processor(precision: str, why: str, available: Collection[RuntimeName]) -> Choice:
+    if "openvino" in available:
+        from octet.separation.runtimes import openvino
+
+        arithmetic, because = openvino.cpu_precision(precision)
+        return Choice("openvino", "cpu", arithmetic, openvino.cpu_name(), f"{why}; {because}")
+    if precision not in ("auto", "fp32"):
+        raise DeviceError(
+            f"PyTorch on a processor computes in fp32 here, not in {precision}",
+            "Convert the model for OpenVINO, or use --precision fp32.",
+        )
+    return Choice(
+        "torch", "cpu", "fp32", platform.processor() or platform.machine(),
+        f"{why}; the model is not converted for OpenVINO",
+    )  # fmt: skip

@@ -1,0 +1,301 @@
+"""From a song's file to its eight tracks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from octet.audio.recording import Recording
+from octet.audio.song import Limits
+from octet.errors import SettingError
+from octet.formats import Encoding
+from octet.separation.alignment import align
+from octet.separation.receipt import make_receipt
+from octet.separation.trackset import TrackSet
+from octet.separation.watch import Watch
+from octet.settings import default_scratch
+from octet.tracks import STEMS, TRACKS, folder_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+
+    from octet.results import manifest
+    from octet.separation.segments import Song
+    from octet.settings import SeparationSettings
+
+DECODING_SHARE = 0.03
+"""What decoding takes of the whole, for the progress."""
+
+
+class Source(Protocol):
+    """What separates a recording: a loaded model, or what stands in for one.
+
+    Attributes:
+        sources: names of the stems, in the order in which blocks hold them; vocals, drums and
+            bass are among them.
+        samplerate: the rate in Hz that a recording must have; None takes any.
+        model: what the manifest says of it.
+        runtime: name, device and precision of what computes, for the manifest.
+        description: all that in one line, for people.
+    """
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...  # noqa: D102  # above
+    @property
+    def samplerate(self) -> int | None: ...  # noqa: D102  # above
+    @property
+    def model(self) -> manifest.Model: ...  # noqa: D102  # above
+    @property
+    def runtime(self) -> dict[str, str]: ...  # noqa: D102  # above
+    @property
+    def description(self) -> str: ...  # noqa: D102  # above
+
+    def stems(
+        self,
+        song: Song,
+        *,
+        overlap: float | None = None,
+        shifts: int = 0,
+        seed: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Blocks of stems, float32 of shape (sources, 2, n), `song.samples` in all."""
+        ...
+
+
+class Separator:
+    """Separates songs with one model, which stays loaded from song to song.
+
+        separator = octet.Separator("htdemucs", format="flac")
+        manifest = separator.separate("song.mp3", "stems/song")
+
+    Args:
+        model: name or folder of a model (see `octet models`), or one that is loaded already.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32, bf16 or fp16.
+        policy: `commercial` refuses models whose licence forbids commercial use.
+        trust_checkpoint: load pickled checkpoints (.th), which can run code.
+        cache: folder of downloaded and converted models; the user's cache unless given.
+        format: of the tracks: mp3, flac, wav, ogg, opus or m4a.
+        bits: 16, 24 or 32 (floating point) for flac and wav; the song's own unless given.
+        bitrate: kilobits a second of lossy formats; 320 for MP3 unless given.
+        tracks: which to write; all of `available` unless given.
+        overlap: share by which segments overlap, 0 to below 1; the model's own unless given.
+        shifts: passes at random offsets, whose mean is taken; 0 separates once, unshifted.
+        seed: of the random offsets; the same seed gives the same tracks.
+        limits: what songs are accepted.
+        scratch: folder for decoded samples (8 bytes a sample); see `default_scratch`.
+        on_model: called while the model is fetched or converted: (what, done, total).
+
+    Raises:
+        ModelError: no such model, not here, damaged, or not allowed.
+        DeviceError: the device or precision is not to be had.
+        SettingError: a track or a setting that makes no sense.
+
+    One song at a time; for several threads take several separators.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Source = "pocket",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        policy: Literal["any", "commercial"] = "any",
+        trust_checkpoint: bool = False,
+        cache: Path | None = None,
+        format: str = "mp3",  # noqa: A002  # its name everywhere else
+        bits: int | None = None,
+        bitrate: int | None = None,
+        tracks: Sequence[str] | None = None,
+        overlap: float | None = None,
+        shifts: int = 0,
+        seed: int = 0,
+        limits: Limits | None = None,
+        scratch: Path | None = None,
+        on_model: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.encoding = Encoding(format, bits=bits, bitrate=bitrate)
+        if isinstance(model, str | Path):
+            # Here, so that a source of one's own (tests, fallbacks) needs no runtime.
+            from octet.separation.models.loading import load
+
+            self.source: Source = load(
+                model,
+                device=device,
+                precision=precision,
+                policy=policy,
+                trust_checkpoint=trust_checkpoint,
+                cache=cache,
+                on_progress=on_model,
+            )
+        else:
+            self.source = model
+        self.tracks = self._checked(tracks)
+        self.overlap = overlap
+        self.shifts = shifts
+        self.seed = seed
+        self.limits = limits or Limits()
+        self.scratch = scratch or default_scratch()
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: SeparationSettings,
+        *,
+        tracks: Sequence[str] | None = None,
+        on_model: Callable[[str, int, int], None] | None = None,
+    ) -> Separator:
+        """A separator as the environment and the options of a command say."""
+        return cls(
+            settings.model,
+            device=settings.device,
+            precision=settings.precision,
+            policy=settings.model_policy,
+            trust_checkpoint=settings.trust_checkpoint,
+            cache=settings.cache,
+            format=settings.format,
+            bits=settings.bits,
+            bitrate=settings.bitrate,
+            tracks=tracks,
+            overlap=settings.overlap,
+            shifts=settings.shifts,
+            limits=Limits(
+                max_bytes=settings.max_bytes,
+                max_seconds=settings.max_seconds,
+                max_channels=settings.max_channels,
+            ),
+            scratch=settings.scratch,
+            on_model=on_model,
+        )
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """The eight tracks, and further sources of the model (guitar, piano)."""
+        return (*TRACKS, *(name for name in self.source.sources if name not in STEMS))
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The settings that shape the result, for the manifest."""
+        return {
+            "format": self.encoding.name,
+            "bits": self.encoding.bits,
+            "bitrate": self.encoding.bitrate,
+            "overlap": self.overlap,
+            "shifts": self.shifts,
+            "seed": self.seed if self.shifts else None,
+        }
+
+    def separate(
+        self,
+        path: str | Path,
+        folder: str | Path,
+        *,
+        name: str | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        on_track: Callable[[str, Path], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> manifest.Manifest:
+        """Separates one song into `folder`, which holds all tracks afterwards, or none.
+
+        Args:
+            path: the song, in any format that `octet.audio` reads.
+            folder: gets one file a track and `manifest.json`; made if it is not there.
+            name: of the song in the manifest; the file's unless given.
+            on_progress: called with the share done, 0 to 1, now and then.
+            on_track: called with the name and the file of each track that is whole, while
+                others are still encoded; the file moves to `folder` at the end.
+            cancelled: asked now and then; the work stops once it says True.
+
+        Returns:
+            The manifest that was written.
+
+        Raises:
+            AudioError: the song cannot be read, or goes beyond the limits.
+            OutputError: the tracks cannot be written.
+            CancelledError: `cancelled` said so.
+        """
+        path, folder = Path(path), Path(folder)
+        watch = Watch(on_progress, cancelled)
+        with ExitStack() as stack:
+            decoding = watch.part(0.0, DECODING_SHARE)
+            recording = stack.enter_context(
+                Recording.read_song(path, self.scratch, self.limits, decoding)
+            )
+            watch.lap("decode")
+            tracks = stack.enter_context(
+                TrackSet(recording, path, folder, self.tracks, self.encoding)
+            )
+            self._fill(tracks, watch)
+            watch.lap("separate")
+            written = tracks.finish(on_track)
+            watch.lap("encode")
+            receipt = make_receipt(
+                name or path.name, tracks, written, self.source, self.settings, watch.timings()
+            )
+            tracks.publish(receipt.to_json())
+        watch(1.0)
+        return receipt
+
+    def _fill(self, tracks: TrackSet, watch: Watch) -> None:
+        """Walks the song and hands every block of it on."""
+        recording = tracks.recording
+        with ExitStack() as stack:
+            rate = self.source.samplerate or recording.rate
+            # The share stands still meanwhile, but whoever watches sees that work goes on.
+            standing = watch.part(DECODING_SHARE, DECODING_SHARE)
+            song = recording.at_rate(rate, self.scratch, standing)
+            if song is not recording:
+                stack.enter_context(song)
+            blocks = self.source.stems(
+                song,
+                overlap=self.overlap,
+                shifts=self.shifts,
+                seed=self.seed,
+                on_progress=watch.part(DECODING_SHARE, 1.0),
+                cancelled=watch.cancelled,
+            )
+            position = 0
+            for block in align(blocks, song.rate, recording.rate, recording.samples):
+                count = block.shape[-1]
+                mix = recording.read(position, count)
+                tracks.add(mix, dict(zip(self.source.sources, block, strict=True)))
+                position += count
+
+    def _checked(self, tracks: Sequence[str] | None) -> tuple[str, ...]:
+        if tracks is None:
+            return self.available
+        for track in tracks:
+            if track not in self.available:
+                raise SettingError(
+                    f"there is no track {track!r}", f"There are {', '.join(self.available)}"
+                )
+        return tuple(name for name in self.available if name in tracks)
+
+
+def separate(
+    path: str | Path,
+    folder: str | Path = "separated",
+    model: str | Path = "pocket",
+    **options: object,
+) -> manifest.Manifest:
+    """Separates one song: `Separator(model, **options).separate(path, folder/<song's name>)`.
+
+    Args:
+        path: the song.
+        folder: gets a folder of the song's name, and in it one file a track.
+        model: name or folder of a model.
+        options: as `Separator` takes them (format, device, tracks, ...).
+
+    Returns:
+        The manifest, which is also written beside the tracks.
+
+    Raises:
+        OctetError: of the kinds that `Separator` and `Separator.separate` name.
+    """
+    separator = Separator(model, **options)  # type: ignore[arg-type]  # it checks them itself
+    return separator.separate(path, Path(folder) / folder_name(Path(path)))

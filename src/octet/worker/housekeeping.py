@@ -1,0 +1,90 @@
+"""What a worker does beside its jobs, whatever the computation does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from octet.errors import OctetError
+from octet.jobs.queue import JobQueue
+from octet.jobs.reaper import EVERY as REAP_EVERY
+from octet.jobs.reaper import Reaper
+from octet.results.publication import sweep
+from octet.worker.callbacks import deliver
+from octet.worker.tasks import end
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from redis.asyncio import Redis
+
+    from octet.worker.assignment import Equipment
+
+log = logging.getLogger(__name__)
+
+_DEPTH_EVERY = 5.0
+_SWEEP_EVERY = 3600.0
+_AFTER_A_FAULT = 1.0
+_STAGED_LONG_AGO = timedelta(days=2)
+"""Longer than any separation takes."""
+
+
+class Beside:
+    """Heartbeat, putting back what others lost, callbacks, figures, tidying: an async context.
+
+    Each goes on after any failure; a server that is away is met again at the next turn.
+
+    Args:
+        client: of the queue.
+        kit: the worker's equipment.
+    """
+
+    def __init__(self, client: Redis, kit: Equipment) -> None:
+        self._client = client
+        self._kit = kit
+        self._reaper = Reaper(client, keep_days=kit.service.keep_days)
+        self._reaped = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        turns: list[tuple[float, Callable[[], Awaitable[None]]]] = [
+            (self._kit.service.lease / 3, self._kit.claims.heartbeat),
+            (REAP_EVERY, self._reap),
+            (_SWEEP_EVERY, self._sweep),
+            (_AFTER_A_FAULT, self._deliver),
+        ]
+        if self._kit.service.metrics_port is not None:
+            turns.append((_DEPTH_EVERY, self._measure))
+        self._tasks = [asyncio.create_task(_again(every, turn)) for every, turn in turns]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await end(self._tasks)
+
+    async def _reap(self) -> None:
+        done = await self._reaper.reap(thorough=not self._reaped)
+        self._reaped = True
+        if done.messages or done.jobs:
+            log.warning("%d jobs of dead workers wait again", done.messages + done.jobs)
+
+    async def _sweep(self) -> None:
+        await sweep(self._kit.buckets.output, _STAGED_LONG_AGO)
+
+    async def _deliver(self) -> None:
+        await deliver(self._client, self._kit.service, self._kit.metrics)
+
+    async def _measure(self) -> None:
+        self._kit.metrics.queue_depth.set(await JobQueue(self._client).depth())
+
+
+async def _again(every: float, turn: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await turn()
+        except OctetError as error:
+            log.debug("%s", error)
+        except Exception:
+            log.exception("a fault beside the jobs")
+        await asyncio.sleep(every)
