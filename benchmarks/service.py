@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import octet
 from benchmarks import load
 from octet.jobs.claims import Claims
-from octet.jobs.connection import connect
 from octet.jobs.embedded import EmbeddedServer
 from octet.jobs.job import JobRequest
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

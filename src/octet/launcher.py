@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from octet.errors import ServiceError, SettingError
-from octet.jobs.connection import connect
 from octet.jobs.embedded import EmbeddedServer
 from octet.jobs.reaper import Reaper
+from octet.jobs.server import connect
 from octet.processes import start_child
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from octet.jobs import keys
-from octet.jobs.scripts import reaching, reply_of, script_text
+from octet.jobs.server import queue_errors, reply_of, script_text
 
 if TYPE_CHECKING:
     import asyncio
@@ -200,7 +200,7 @@ async def read_lines(client: Redis, stopped: asyncio.Event) -> AsyncIterator[str
         QueueUnavailableError: the server does not answer (any more).
     """
     while not stopped.is_set():
-        async with reaching():
+        async with queue_errors():
             popped = await reply_of(client.blpop([keys.LOGGING], timeout=1))
         if popped is not None:
             yield _on_one_line(popped[1].decode("utf-8", "replace"))

@@ -8,8 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from octet.jobs.claims import Claim, Claims
-from octet.jobs.connection import connect
 from octet.jobs.job import Job, JobError
+from octet.jobs.server import connect
 from octet.results.keys import ResultKeys
 from octet.results.publication import Publication
 from octet.storage.open import open_buckets

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.jobs.connection import connect
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

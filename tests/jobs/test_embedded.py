@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.errors import QueueError
-from octet.jobs.connection import connect
 from octet.jobs.embedded import EmbeddedServer
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect
 from tests.jobs.songs import request, song, until
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ OWNER = """
 import asyncio, sys
 import octet.jobs.embedded
 from pathlib import Path
-from octet.jobs.connection import connect
+from octet.jobs.server import connect
 from octet.jobs.embedded import EmbeddedServer
 from octet.jobs.job import JobRequest
 from octet.jobs.queue import JobQueue

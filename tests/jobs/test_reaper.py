@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 DIES_BEFORE_THE_CLAIM = """
 import asyncio, os, signal, sys
 from octet.jobs.claims import Claims
-from octet.jobs.connection import connect
+from octet.jobs.server import connect
 
 class Dying(Claims):
     async def claim(self, message):

@@ -11,11 +11,11 @@ import pytest
 
 from octet.errors import LeaseLostError, QueueUnavailableError
 from octet.jobs.claims import Claims
-from octet.jobs.connection import connect
 from octet.jobs.job import Callback
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import Reaper
+from octet.jobs.server import connect
 from tests.chaos import rounds
 from tests.jobs.songs import request
 from tests.servers import BINARIES, QueueServer

@@ -20,12 +20,12 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from octet.errors import LeaseLostError
 from octet.jobs import keys
 from octet.jobs.claims import Claim, Claims
-from octet.jobs.connection import connect
 from octet.jobs.dead import DeadLetters
 from octet.jobs.job import STATES, JobError
 from octet.jobs.message import read_message
 from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import Reaper
+from octet.jobs.server import connect
 from tests.chaos import FULL, rounds
 from tests.jobs.songs import request, song
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
-from octet.jobs.connection import connect
 from octet.jobs.outbox import Outbox
+from octet.jobs.server import connect
 from octet.outbound.guard import Guard
 from octet.outbound.schedule import Schedule
 from octet.outbound.sign import new_secret

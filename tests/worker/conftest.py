@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.jobs.connection import connect
+from octet.jobs.server import connect
 from octet.separation.models.registry import REGISTRY
 from tests.servers import find_free_port
 from tests.worker.odd_compute import entries

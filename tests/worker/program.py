@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from octet.jobs.connection import queue_url
+from octet.jobs.server import queue_url
 from octet.logbook import set_up_logging
 from octet.separation.models.registry import REGISTRY
 from octet.settings import SeparationSettings, ServiceSettings, read_settings

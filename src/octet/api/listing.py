@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from octet.jobs.connection import connect
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect
 
 if TYPE_CHECKING:
     from octet.jobs.queue import Waiting

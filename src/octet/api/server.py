@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from octet.api.app import create_app
 from octet.api.auth import check_binding
 from octet.errors import SettingError
-from octet.jobs.connection import queue_url
+from octet.jobs.server import queue_url
 from octet.logbook import set_up_logging
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
 from octet.api.errors import busy
 from octet.api.listing import Listing
 from octet.errors import ObjectMissingError, OctetError, QueueUnavailableError, StorageError
-from octet.jobs.connection import connect, queue_url
 from octet.jobs.dead import DeadLetters
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect, queue_url
 from octet.results.publication import sweep
 from octet.storage.open import open_buckets
 

@@ -24,7 +24,7 @@ def logs() -> None:
 
 async def _follow(settings: ServiceSettings) -> signal.Signals:
     """Prints until a signal comes, which it returns."""
-    from octet.jobs.connection import connect, queue_url
+    from octet.jobs.server import connect, queue_url
     from octet.logbook import read_lines
 
     client = connect(queue_url(settings))

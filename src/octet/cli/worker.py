@@ -17,7 +17,7 @@ def worker(
 
     SIGTERM or Ctrl-C: the song under way is finished within OCTET_GRACE seconds or handed back.
     """
-    from octet.jobs.connection import queue_url
+    from octet.jobs.server import queue_url
     from octet.logbook import set_up_logging
     from octet.worker.supervisor import Supervisor
 

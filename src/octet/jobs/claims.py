@@ -17,7 +17,7 @@ from octet.jobs import keys
 from octet.jobs.job import Job
 from octet.jobs.message import callback_entry, read_message
 from octet.jobs.queue import job_of, record_fields
-from octet.jobs.scripts import Scripts, reaching, reply_of
+from octet.jobs.server import Scripts, queue_errors, reply_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -51,7 +51,7 @@ class Claims:
     """The jobs of one worker.
 
     Args:
-        client: made by connection.connect().
+        client: made by server.connect().
         worker: the worker's id, not used by any other living worker.
         lease: seconds after which a claim, and the worker, that has not renewed is lost.
         attempts: claims without an end before a job is exhausted.
@@ -237,7 +237,7 @@ class Claims:
 
     async def _nap(self, seconds: float) -> bytes | None:
         """Waits for a message on `toWorker`, which moves it to the worker's list by itself."""
-        async with reaching():
+        async with queue_errors():
             message: bytes | None = await reply_of(
                 self._redis.blmove(
                     keys.QUEUE,
@@ -262,7 +262,7 @@ class Claims:
 
     async def _read(self, claim: Claim) -> Job:
         """The job after its end; without a record (it was discarded at once) as it was."""
-        async with reaching():
+        async with queue_errors():
             record = await reply_of(self._redis.hgetall(keys.JOB + claim.job.id))
         return Job.from_record(record) if record else claim.job
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octet.jobs import keys
-from octet.jobs.scripts import Scripts, reaching, reply_of
+from octet.jobs.server import Scripts, queue_errors, reply_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class DeadLetters:
     """All of them. They stay until they are replayed or discarded.
 
     Args:
-        client: made by connection.connect().
+        client: made by server.connect().
     """
 
     def __init__(self, client: Redis) -> None:
@@ -48,19 +48,19 @@ class DeadLetters:
 
     async def count(self) -> int:
         """How many there are."""
-        async with reaching():
+        async with queue_errors():
             return int(await reply_of(self._redis.zcard(keys.DEAD)))
 
     async def list(self, *, start: int = 0, limit: int = 50) -> Sequence[DeadLetter]:
         """Some of them, the newest first."""
-        async with reaching():
+        async with queue_errors():
             ids = await reply_of(self._redis.zrevrange(keys.DEAD, start, start + limit - 1))
         found = [await self.get(name.decode()) for name in ids]
         return [letter for letter in found if letter is not None]
 
     async def get(self, letter_id: str) -> DeadLetter | None:
         """The letter of this id; None when there is none."""
-        async with reaching():
+        async with queue_errors():
             record = await reply_of(self._redis.hgetall(keys.DEAD_LETTER + letter_id))
         if not record:
             return None

@@ -100,7 +100,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The address, for connection.connect()."""
+        """The address, for server.connect()."""
         return f"unix://{quote(str(self._socket))}?db=0"
 
     @property

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from octet.jobs import keys
-from octet.jobs.scripts import Scripts, reaching, reply_of
+from octet.jobs.server import Scripts, queue_errors, reply_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class Outbox:
     """All deliveries that are not finished.
 
     Args:
-        client: made by connection.connect().
+        client: made by server.connect().
     """
 
     def __init__(self, client: Redis) -> None:
@@ -89,7 +89,7 @@ class Outbox:
 
     async def next_due(self) -> float | None:
         """Seconds until something is due, 0 when something is; None when there is nothing."""
-        async with reaching():
+        async with queue_errors():
             first = await reply_of(self._redis.zrange(keys.OUTBOX, 0, 0, withscores=True))
             seconds, micros = await reply_of(self._redis.time())
         if not first:
@@ -98,7 +98,7 @@ class Outbox:
 
     async def pending(self) -> int:
         """How many are not finished."""
-        async with reaching():
+        async with queue_errors():
             return int(await reply_of(self._redis.zcard(keys.OUTBOX)))
 
     async def reschedule(self, delivery: Delivery, delay: float) -> bool:

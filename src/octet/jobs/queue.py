@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from octet.errors import KeyReusedError, MessageError
 from octet.jobs import keys
-from octet.jobs.events import watch
 from octet.jobs.job import STATES, Job, JobRequest, Priority, State
 from octet.jobs.message import callback_entry, read_message, write_message
-from octet.jobs.scripts import Scripts, reaching, reply_of
+from octet.jobs.server import Scripts, queue_errors, reply_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -63,7 +62,7 @@ class JobQueue:
     server does not answer; all of them may then be called again without harm.
 
     Args:
-        client: made by connection.connect(); answers in bytes (decode_responses off).
+        client: made by server.connect(); answers in bytes (decode_responses off).
     """
 
     def __init__(self, client: Redis) -> None:
@@ -126,7 +125,7 @@ class JobQueue:
         A message that somebody else pushed has no record until a worker claims it: see
         `find_waiting`.
         """
-        async with reaching():
+        async with queue_errors():
             record = await reply_of(self._redis.hgetall(keys.JOB + job_id))
         return Job.from_record(record) if record else None
 
@@ -154,7 +153,7 @@ class JobQueue:
 
     async def waiting(self) -> list[Waiting]:
         """All messages that wait, in the order in which they will run."""
-        async with reaching(), self._redis.pipeline(transaction=True) as pipe:
+        async with queue_errors(), self._redis.pipeline(transaction=True) as pipe:
             for name, _ in _LISTS:
                 pipe.lrange(name, 0, -1)
             lists = await pipe.execute()
@@ -170,7 +169,7 @@ class JobQueue:
 
     async def depth(self) -> int:
         """How many messages wait."""
-        async with reaching(), self._redis.pipeline(transaction=True) as pipe:
+        async with queue_errors(), self._redis.pipeline(transaction=True) as pipe:
             for name, _ in _LISTS:
                 pipe.llen(name)
             return sum(await pipe.execute())
@@ -195,7 +194,7 @@ class JobQueue:
         """
         index = keys.JOBS_IN_STATE + state if state else keys.JOBS
         highest = f"({after}" if after else "+inf"
-        async with reaching():
+        async with queue_errors():
             ids = await reply_of(
                 self._redis.zrevrangebyscore(
                     index, highest, "-inf", start=0, num=limit + 1, withscores=True
@@ -210,7 +209,7 @@ class JobQueue:
 
         `waiting` counts all messages that wait, recorded or not.
         """
-        async with reaching(), self._redis.pipeline(transaction=True) as pipe:
+        async with queue_errors(), self._redis.pipeline(transaction=True) as pipe:
             for state in STATES:
                 pipe.zcard(keys.JOBS_IN_STATE + state)
             numbers = await pipe.execute()
@@ -219,20 +218,26 @@ class JobQueue:
 
     async def workers(self) -> dict[str, float]:
         """The workers that are alive, each with the seconds until its heartbeat runs out."""
-        async with reaching():
+        async with queue_errors():
             found = await reply_of(self._redis.zrange(keys.WORKERS, 0, -1, withscores=True))
             seconds, micros = await reply_of(self._redis.time())
         now = seconds + micros / 1e6
         return {name.decode(): expiry / 1e3 - now for name, expiry in found if expiry / 1e3 > now}
 
-    def watch(self, job_id: str, *, every: float = 15.0) -> AsyncIterator[Job]:
+    async def watch(self, job_id: str, *, every: float = 15.0) -> AsyncIterator[Job]:
         """The job now, and again each time that it has changed, until it has ended.
 
         Nothing is missed: the record is read after listening has begun, and read again at
         least each `every` seconds (and yielded then as well, changed or not). Ends at once when
         there is no record.
         """
-        return watch(self._redis, job_id, every)
+        async with queue_errors(), self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(keys.EVENTS + job_id)
+            while (job := await self.get(job_id)) is not None:
+                yield job
+                if job.ended:
+                    return
+                await channel.get_message(timeout=every)
 
     async def _records(self, ids: Sequence[bytes]) -> list[dict[bytes, bytes]]:
         async with self._redis.pipeline(transaction=False) as pipe:

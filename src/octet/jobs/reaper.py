@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octet.jobs import keys
-from octet.jobs.scripts import Scripts, reaching
+from octet.jobs.server import Scripts, queue_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -32,7 +32,7 @@ class Reaper:
     """Any worker and the API may run it, all at once (each step is atomic).
 
     Args:
-        client: made by connection.connect().
+        client: made by server.connect().
         keep_days: how long done and cancelled jobs stay recorded. Failed ones stay as long as
             their dead letters.
     """
@@ -75,7 +75,7 @@ class Reaper:
     async def _orphans(self) -> list[str]:
         """All workers that have a list, known or not; the script sees which are alive."""
         head, tail = keys.WORKER_JOBS, keys.worker_jobs("")[len(keys.WORKER_JOBS) :]
-        async with reaching():
+        async with queue_errors():
             return [
                 name.decode().removeprefix(head).removesuffix(tail)
                 async for name in self._redis.scan_iter(match=f"{head}*{tail}", count=1000)

@@ -9,7 +9,7 @@ from octet.jobs import keys
 from octet.jobs.job import Job
 from octet.jobs.message import read_message
 from octet.jobs.queue import record_fields
-from octet.jobs.scripts import reaching
+from octet.jobs.server import queue_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -25,7 +25,7 @@ async def next_job(client: Redis) -> Job | None:
     Raises:
         QueueUnavailableError: the server does not answer.
     """
-    async with reaching(), client.pipeline(transaction=False) as pipe:
+    async with queue_errors(), client.pipeline(transaction=False) as pipe:
         for name in _IN_ORDER:
             pipe.lindex(name, -1)
         found = await pipe.execute()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from octet.jobs import keys
 from octet.jobs.outbox import Outbox
-from octet.jobs.scripts import reaching, reply_of
+from octet.jobs.server import queue_errors, reply_of
 from octet.outbound.guard import Guard
 from octet.outbound.sign import new_secret
 from octet.outbound.webhooks import Deliverer
@@ -52,7 +52,7 @@ async def service_secret(client: Redis, settings: ServiceSettings) -> str:
     """
     if settings.webhook_secret is not None:
         return settings.webhook_secret.get_secret_value()
-    async with reaching():
+    async with queue_errors():
         await reply_of(client.set(keys.WEBHOOK_SECRET, new_secret(), nx=True))
         kept: bytes = await reply_of(client.get(keys.WEBHOOK_SECRET))
     return kept.decode()

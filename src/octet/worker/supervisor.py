@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from octet.errors import CancelledError, ComputationError, LeaseLostError, OctetError
 from octet.jobs.claims import Claims
-from octet.jobs.connection import connect, queue_url
 from octet.jobs.job import JobError
+from octet.jobs.server import connect, queue_url
 from octet.storage.open import open_buckets
 from octet.worker import failpoints
 from octet.worker.ahead import next_job

@@ -7,10 +7,10 @@ import pytest
 
 from octet.errors import QueueUnavailableError, SettingError
 from octet.jobs.claims import Claims
-from octet.jobs.connection import connect, queue_url
 from octet.jobs.job import Callback
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
+from octet.jobs.server import connect, queue_url
 from octet.settings import ServiceSettings, read_settings
 from tests.jobs.proxy import LossyProxy
 from tests.jobs.songs import request
