@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from octet.separation.model import ModelChoice
 from octet.separation.models.loading import load
 from octet.tracks import close_the_sum
 from training.music import read_stems, song_names
@@ -52,7 +53,7 @@ class Separating(Protocol):
 
 
 class MixInMemory:
-    """A mix as the separator reads it; see `octet.separation.segments.Song`."""
+    """A mix as the separator reads it; see `octet.separation.model.Song`."""
 
     def __init__(self, audio: Audio) -> None:
         middle = audio.mean(axis=0, dtype=np.float64)
@@ -157,7 +158,7 @@ def evaluate(
     Returns:
         `model`, `songs` (name -> scores) and `means` (over songs, in the same shape).
     """
-    loaded = load(model)
+    loaded = load(ModelChoice(model))
     results: dict[str, Scores] = {}
     for name, read in songs.items():
         stems = read()
@@ -165,7 +166,11 @@ def evaluate(
             first, last = (int(t * RATE) for t in (excerpt[0], sum(excerpt)))
             stems = {stem: audio[:, first:last] for stem, audio in stems.items()}
         results[name] = evaluate_song(loaded, stems)
-    return {"model": loaded.model.name, "songs": results, "means": _means(list(results.values()))}
+    return {
+        "model": loaded.identity.name,
+        "songs": results,
+        "means": _means(list(results.values())),
+    }
 
 
 def _means(all_scores: list[Scores]) -> Scores:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from octet.separation.model import ModelChoice
 from octet.separation.models.loading import load
 from octet.tracks import close_the_sum
 from training.audiofile import read_audio
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("songs", type=Path, nargs="+", metavar="SONG")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    model = load("pocket", device="cpu")
+    model = load(ModelChoice("pocket", device="cpu"))
     found = {path.name: listen(model, read_audio(path)) for path in args.songs}
     if args.json:
         print(json.dumps(found, indent=2))

@@ -1,12 +1,12 @@
 """Stand-ins for models, with known estimates, so that tests can say what must come out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from octet.results import manifest
-from octet.separation.segments import Song
+from octet.separation.model import ONCE, Passes, Song
 
 BLOCK = 30_000
 
@@ -17,7 +17,7 @@ class Shares:
     samplerate = 44_100
     description = "fixed shares of the mix"
     runtime: ClassVar[dict[str, str]] = {"name": "none", "device": "cpu", "precision": "fp32"}
-    model = manifest.Model(name="shares", sha256="", licence="MIT", commercial=True)
+    identity = manifest.Model(name="shares", sha256="", licence="MIT", commercial=True)
 
     def __init__(self, **shares: float) -> None:
         self.shares = shares or {"drums": 0.25, "bass": 0.125, "other": 7.0, "vocals": 0.5}
@@ -26,19 +26,10 @@ class Shares:
     def sources(self) -> tuple[str, ...]:
         return tuple(self.shares)
 
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
         factors = np.array(list(self.shares.values()), np.float32)[:, None, None]
         for start in range(0, song.samples, BLOCK):
             count = min(BLOCK, song.samples - start)
             yield song.read(start, count) * factors
-            if on_progress:
-                on_progress((start + count) / song.samples)
+            if passes.on_progress:
+                passes.on_progress((start + count) / song.samples)

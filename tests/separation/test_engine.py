@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from octet.errors import CancelledError, ModelDamagedError, ModelError, SettingError
 from octet.separation.engine import Engine, Member
+from octet.separation.model import Passes
 from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -110,9 +111,7 @@ def test_halves_of_any_song_sum_to_the_song(
     engine = engine_of(*(Halves(replace(base, segment=n), batch) for n in segments))
     shares: list[float] = []
 
-    stems = whole(
-        engine.stems(song, overlap=overlap, shifts=shifts, seed=1, on_progress=shares.append)
-    )
+    stems = whole(engine.stems(song, Passes(overlap, shifts, seed=1, on_progress=shares.append)))
 
     assert stems.dtype == np.float32
     assert stems.shape == (2, 2, song.samples)
@@ -124,7 +123,7 @@ def test_halves_of_any_song_sum_to_the_song(
 
 
 def test_an_empty_song_gives_no_blocks(song_of):
-    assert list(engine_of(Halves()).stems(song_of(0), shifts=2)) == []
+    assert list(engine_of(Halves()).stems(song_of(0), Passes(shifts=2))) == []
 
 
 @pytest.mark.parametrize("samples", [1, 2, 999, 1000, 1001])
@@ -141,7 +140,7 @@ def test_silence_stays_silence(song_from, samples):
 def test_several_segments_run_as_one_batch(song_of):
     network = Halves(replace(SPEC, fixed=False), batch=4)
 
-    list(engine_of(network).stems(song_of(7000), overlap=0))
+    list(engine_of(network).stems(song_of(7000), Passes(overlap=0)))
 
     assert network.sizes == [(4, 2, 1000), (3, 2, 1000)]
 
@@ -149,7 +148,7 @@ def test_several_segments_run_as_one_batch(song_of):
 def test_pieces_of_different_lengths_run_apart(song_of):
     network = Halves(replace(SPEC, fixed=False), batch=4)
 
-    list(engine_of(network).stems(song_of(1500), overlap=0))
+    list(engine_of(network).stems(song_of(1500), Passes(overlap=0)))
 
     assert network.sizes == [(1, 2, 1000), (1, 2, 500)]
 
@@ -174,7 +173,7 @@ def test_the_same_seed_gives_the_same_shifts(song_of):
 
     song = song_of(3000)
     first, again, other = (
-        whole(engine_of(Late()).stems(song, shifts=2, seed=seed)) for seed in (3, 3, 4)
+        whole(engine_of(Late()).stems(song, Passes(shifts=2, seed=seed))) for seed in (3, 3, 4)
     )
 
     assert np.array_equal(first, again)
@@ -199,7 +198,7 @@ def test_memory_does_not_grow_with_the_song(song_from):
             block.shape[-1]
             for block in engine_of(
                 Halves(replace(SPEC, segment=44100)), Halves(replace(SPEC, segment=30000))
-            ).stems(EndlessSong(samples), shifts=2, seed=0)
+            ).stems(EndlessSong(samples), Passes(shifts=2, seed=0))
         )
         top = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -230,7 +229,9 @@ def test_a_cancellation_ends_the_work_promptly(song_of):
 
     with pytest.raises(CancelledError):
         list(
-            engine_of(network).stems(song_of(50_000), cancelled=lambda: time.monotonic() > asked_at)
+            engine_of(network).stems(
+                song_of(50_000), Passes(cancelled=lambda: time.monotonic() > asked_at)
+            )
         )
 
     assert time.monotonic() - asked_at < 5
@@ -263,7 +264,7 @@ def test_an_error_of_the_progress_callback_reaches_the_caller(song_of):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(engine_of(Halves()).stems(song_of(20_000), on_progress=fail))
+        list(engine_of(Halves()).stems(song_of(20_000), Passes(on_progress=fail)))
 
 
 def test_values_that_are_no_numbers_are_an_error(song_of):
@@ -278,7 +279,7 @@ def test_a_song_at_another_rate_is_refused(song_of):
 
 def test_negative_shifts_are_refused(song_of):
     with pytest.raises(SettingError, match="-1"):
-        engine_of(Halves()).stems(song_of(100), shifts=-1)
+        engine_of(Halves()).stems(song_of(100), Passes(shifts=-1))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,9 @@ def assert_equals_demucs(song, modules, weights=None, **options):
         expected = apply_model(model, ((audio - mono.mean()) / scale)[None], **settings)[0]
     restored = (expected * scale + mono.mean()).numpy()
 
-    stems = whole(engine_of(*map(member, modules), weights=weights).stems(song, seed=5, **settings))
+    stems = whole(
+        engine_of(*map(member, modules), weights=weights).stems(song, Passes(seed=5, **settings))
+    )
 
     assert stems.shape == restored.shape
     assert np.linalg.norm(stems - restored) <= 1e-5 * np.linalg.norm(restored)

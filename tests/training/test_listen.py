@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from octet.separation.model import ModelChoice
 from octet.separation.models.loading import load
 from training.demo_song import stems
 from training.listen import borders, jumps, listen, share_above, steps
@@ -14,7 +15,7 @@ def test_the_bundled_model_leaves_no_seams_and_no_noise():
     # given a song of half a minute, with silence after it
     song = sum(stems().values(), np.zeros((2, 1), np.float32))
     # when the bundled model separates it
-    found = listen(load("pocket", device="cpu"), song)
+    found = listen(load(ModelChoice("pocket", device="cpu")), song)
     # then silence is silent in every stem
     assert max(stem["silence"] for stem in found.values()) < -80
     # and nothing happens at the segments' borders that does not happen elsewhere

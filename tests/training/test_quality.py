@@ -2,6 +2,7 @@
 
 import pytest
 
+from octet.separation.model import ModelChoice
 from octet.separation.models.loading import load
 from training.demo_song import stems
 from training.evaluate import evaluate_song
@@ -19,7 +20,7 @@ def test_the_bundled_model_holds_its_figures():
     # given twelve seconds of a song whose stems are known
     excerpt = {name: audio[:, 14 * RATE : 26 * RATE] for name, audio in stems().items()}
     # when their sum is separated by the bundled model
-    scores = evaluate_song(load("pocket", device="cpu"), excerpt)
+    scores = evaluate_song(load(ModelChoice("pocket", device="cpu")), excerpt)
     # then every stem is as good as it was, and much better than the mix
     assert scores["song"] == pytest.approx(STORED, abs=0.3)
     for stem, figure in scores["song"].items():

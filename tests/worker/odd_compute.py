@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from octet.results import manifest
+from octet.separation.model import ONCE
 from octet.separation.models import registry
 from octet.worker import compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octet.separation.segments import Song
+    from octet.separation.model import Passes, Song
     from octet.settings import SeparationSettings
 
 NAMES = (
@@ -56,7 +57,7 @@ def entries() -> dict[str, registry.Entry]:
 
 
 class Odd:
-    """A source that does what its name says."""
+    """A model that does what its name says."""
 
     sources = tuple(SHARES)
     samplerate = None
@@ -64,20 +65,12 @@ class Odd:
     runtime: ClassVar[dict[str, str]] = {"name": "none", "device": "cpu", "precision": "fp32"}
 
     def __init__(self, name: str) -> None:
-        self.model = manifest.Model(name=name, sha256="", licence="MIT", commercial=True)
+        self.identity = manifest.Model(name=name, sha256="", licence="MIT", commercial=True)
         _, self._what, *seconds = name.split("-")
         self._seconds = float(seconds[0]) if seconds else 0.0
 
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
+        on_progress = passes.on_progress
         assert on_progress is not None
         on_progress(0.1)
         if self._what != "shares":
@@ -135,4 +128,4 @@ def load(settings: SeparationSettings, on_model: Callable[[str, int, int], None]
 if __name__ == "__main__":
     if CGROUP in os.environ:
         Path(os.environ[CGROUP], "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-    compute.main(load)  # type: ignore[arg-type]  # Odd is a Source as far as it goes
+    compute.main(load)  # type: ignore[arg-type]  # Odd is a Model as far as it goes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octet.errors import ModelDamagedError, ModelError, SettingError
+from octet.separation.model import ONCE
 from octet.separation.pipeline import ahead
 from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAdd, Walk
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
+    from octet.separation.model import Passes, Song
     from octet.separation.runtimes.choice import Network, Precision, Running
-    from octet.separation.segments import Piece, Song
+    from octet.separation.segments import Piece
 
 
 @dataclass(frozen=True)
@@ -97,51 +99,24 @@ class Engine:
             raise ModelDamagedError("the model's weights are not one list for each network")
         return cls([Member(n, tuple(w)) for n, w in zip(networks, given, strict=True)])
 
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Generator[np.ndarray, None, None]:
-        """Separates a song.
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
+        """Separates a song, as `octet.separation.model.Model.stems` says.
 
         Equals `demucs.api`'s separation of the same samples. Memory does not grow with the
-        song. Closing the generator ends all work under way.
-
-        Args:
-            song: a recording at the model's rate.
-            overlap: share of a segment that overlaps with the next, 0 to below 1; the
-                model's own if None.
-            shifts: how many passes at random offsets of up to half a second are averaged;
-                0 is one pass without.
-            seed: of the offsets; the same seed gives the same stems.
-            on_progress: called with the share that is done, above 0 and up to 1, in the
-                caller's thread.
-            cancelled: asked ten times a second, in the caller's thread.
-
-        Yields:
-            Float32 of shape (S, 2, n), n varying; `song.samples` samples in all.
-
-        Raises:
-            SettingError: the song has another rate, or a setting is out of range.
-            CancelledError: `cancelled` answered yes.
-            ModelError: the network gave what are no numbers.
+        song.
         """
         if song.rate != self.samplerate:
             raise SettingError(
                 f"the model works at {self.samplerate} Hz, and the song is at {song.rate} Hz",
                 "Resample it first.",
             )
+        shifts = passes.shifts
         if shifts < 0:
             raise SettingError(f"{shifts} shifts are not possible", "Choose 0 or more.")
-        share = self.overlap if overlap is None else overlap
-        lanes = self._lanes(song, share, self._leads(shifts, seed))
+        share = self.overlap if passes.overlap is None else passes.overlap
+        lanes = self._lanes(song, share, self._leads(shifts, passes.seed))
         weights = np.repeat([member.weights for member in self.members], max(1, shifts), axis=0)
-        return _Pass(lanes, Average(weights)).blocks(on_progress, cancelled)
+        return _Pass(lanes, Average(weights)).blocks(passes.on_progress, passes.cancelled)
 
     def _leads(self, shifts: int, seed: int | None) -> list[list[int]]:
         """For each member, the silence before the song in each of its passes."""

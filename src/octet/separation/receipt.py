@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.audio.recording import Recording
-    from octet.separation.separator import Source
+    from octet.separation.model import Model
     from octet.separation.trackset import TrackSet
     from octet.separation.writer import WrittenTrack
 
@@ -20,7 +20,7 @@ def make_receipt(
     name: str,
     tracks: TrackSet,
     written: Mapping[str, WrittenTrack],
-    source: Source,
+    source: Model,
     settings: Mapping[str, object],
     timings: Mapping[str, float],
 ) -> manifest.Manifest:
@@ -37,7 +37,7 @@ def make_receipt(
     listed = {track: _track(tracks, track, done) for track, done in written.items()}
     return manifest.Manifest(
         song=_song(name, tracks.recording),
-        model=source.model,
+        model=source.identity,
         settings=settings,
         runtime=source.runtime,
         tracks=listed,

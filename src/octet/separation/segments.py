@@ -8,7 +8,7 @@ segment can still touch it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,32 +17,10 @@ from octet.errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from octet.separation.model import Song
     from octet.separation.models.spec import ModelSpec
 
 MAX_SHIFT_SECONDS = 0.5
-
-
-class Song(Protocol):
-    """What is separated: `octet.audio.Recording`, or anything like it."""
-
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-
-    @property
-    def samples(self) -> int:
-        """The song's length."""
-
-    @property
-    def mean(self) -> float:
-        """Of the mono downmix."""
-
-    @property
-    def deviation(self) -> float:
-        """Of the mono downmix, with n - 1."""
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        """Float32 of shape (2, count). May be called from several threads."""
 
 
 class Mix:

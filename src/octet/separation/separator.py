@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from octet.audio.recording import Recording
 from octet.audio.song import Limits
 from octet.errors import SettingError
 from octet.formats import Encoding
 from octet.separation.alignment import align
+from octet.separation.model import ModelChoice, Passes
 from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
 from octet.separation.watch import Watch
@@ -18,53 +19,14 @@ from octet.settings import default_scratch
 from octet.tracks import STEMS, TRACKS, folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import numpy as np
+    from collections.abc import Callable, Sequence
 
     from octet.results import manifest
-    from octet.separation.segments import Song
+    from octet.separation.model import Model, Policy
     from octet.settings import SeparationSettings
 
 DECODING_SHARE = 0.03
 """What decoding takes of the whole, for the progress."""
-
-
-class Source(Protocol):
-    """What separates a recording: a loaded model, or what stands in for one.
-
-    Attributes:
-        sources: names of the stems, in the order in which blocks hold them; vocals, drums and
-            bass are among them.
-        samplerate: the rate in Hz that a recording must have; None takes any.
-        model: what the manifest says of it.
-        runtime: name, device and precision of what computes, for the manifest.
-        description: all that in one line, for people.
-    """
-
-    @property
-    def sources(self) -> tuple[str, ...]: ...  # noqa: D102  # above
-    @property
-    def samplerate(self) -> int | None: ...  # noqa: D102  # above
-    @property
-    def model(self) -> manifest.Model: ...  # noqa: D102  # above
-    @property
-    def runtime(self) -> dict[str, str]: ...  # noqa: D102  # above
-    @property
-    def description(self) -> str: ...  # noqa: D102  # above
-
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[np.ndarray]:
-        """Blocks of stems, float32 of shape (sources, 2, n), `song.samples` in all."""
-        ...
 
 
 class Separator:
@@ -101,11 +63,11 @@ class Separator:
 
     def __init__(
         self,
-        model: str | Path | Source = "pocket",
+        model: str | Path | Model = "pocket",
         *,
         device: str = "auto",
         precision: str = "auto",
-        policy: Literal["any", "commercial"] = "any",
+        policy: Policy = "any",
         trust_checkpoint: bool = False,
         cache: Path | None = None,
         format: str = "mp3",  # noqa: A002  # its name everywhere else
@@ -121,17 +83,11 @@ class Separator:
     ) -> None:
         self.encoding = Encoding(format, bits=bits, bitrate=bitrate)
         if isinstance(model, str | Path):
-            # Here, so that a source of one's own (tests, fallbacks) needs no runtime.
+            # Here, so that a model of one's own (tests, fallbacks) needs no runtime.
             from octet.separation.models.loading import load
 
-            self.source: Source = load(
-                model,
-                device=device,
-                precision=precision,
-                policy=policy,
-                trust_checkpoint=trust_checkpoint,
-                cache=cache,
-                on_progress=on_model,
+            self.source: Model = load(
+                ModelChoice(model, device, precision, policy, trust_checkpoint, cache), on_model
             )
         else:
             self.source = model
@@ -251,14 +207,9 @@ class Separator:
             song = recording.at_rate(rate, self.scratch, standing)
             if song is not recording:
                 stack.enter_context(song)
-            blocks = self.source.stems(
-                song,
-                overlap=self.overlap,
-                shifts=self.shifts,
-                seed=self.seed,
-                on_progress=watch.part(DECODING_SHARE, 1.0),
-                cancelled=watch.cancelled,
-            )
+            part = watch.part(DECODING_SHARE, 1.0)
+            passes = Passes(self.overlap, self.shifts, self.seed, part, watch.cancelled)
+            blocks = self.source.stems(song, passes)
             position = 0
             for block in align(blocks, song.rate, recording.rate, recording.samples):
                 count = block.shape[-1]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from octet.audio.song import Limits
 from octet.errors import OctetError
+from octet.separation.model import ModelChoice
 from octet.separation.models.original import NAME as ORIGINAL
 from octet.separation.models.original import Passthrough
 from octet.separation.separator import Separator
@@ -31,10 +32,10 @@ from octet.worker.protocol import Order, failure, to_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octet.separation.separator import Source
+    from octet.separation.model import Model
 
     OnModel = Callable[[str, int, int], None]
-    Load = Callable[[SeparationSettings, OnModel], Source]
+    Load = Callable[[SeparationSettings, OnModel], Model]
 
 _EVERY = 0.1
 """Seconds between two messages of progress, at least."""
@@ -101,7 +102,7 @@ class Desk:
     def __init__(self, channel: Channel, load: Load) -> None:
         self._channel = channel
         self._load = load
-        self._loaded: tuple[object, Source] | None = None
+        self._loaded: tuple[object, Model] | None = None
 
     def serve(self) -> None:
         """Works until the process ends."""
@@ -144,7 +145,7 @@ class Desk:
 
         return tell
 
-    def _source(self, settings: SeparationSettings) -> Source:
+    def _source(self, settings: SeparationSettings) -> Model:
         if settings.model == ORIGINAL:
             return Passthrough()
         wanted = (settings.model, settings.device, settings.precision)
@@ -168,7 +169,7 @@ class Desk:
         return tell
 
 
-def _separator(source: Source, settings: SeparationSettings, tracks: tuple[str, ...]) -> Separator:
+def _separator(source: Model, settings: SeparationSettings, tracks: tuple[str, ...]) -> Separator:
     return Separator(
         source,
         format=settings.format,
@@ -186,19 +187,11 @@ def _separator(source: Source, settings: SeparationSettings, tracks: tuple[str, 
     )
 
 
-def load_model(settings: SeparationSettings, on_model: OnModel) -> Source:
+def load_model(settings: SeparationSettings, on_model: OnModel) -> Model:
     """The model of these settings, loaded."""
     from octet.separation.models.loading import load
 
-    return load(
-        settings.model,
-        device=settings.device,
-        precision=settings.precision,
-        policy=settings.model_policy,
-        trust_checkpoint=settings.trust_checkpoint,
-        cache=settings.cache,
-        on_progress=on_model,
-    )
+    return load(ModelChoice.from_settings(settings), on_model)
 
 
 def main(load: Load) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from octet.errors import CancelledError, DeviceError, ModelDamagedError, UnknownModelError
 from octet.separation.engine import Engine
+from octet.separation.model import Passes
 from octet.separation.models.spec import ModelSpec, StftSpec, write_spec
 from octet.separation.runtimes.choice import infer
 from octet.separation.runtimes.openvino import (
@@ -149,7 +150,7 @@ def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
     asked_at = time.monotonic() + 0.3
 
     with pytest.raises(CancelledError):
-        list(engine.stems(song_of(200_000), cancelled=lambda: time.monotonic() > asked_at))
+        list(engine.stems(song_of(200_000), Passes(cancelled=lambda: time.monotonic() > asked_at)))
 
     assert time.monotonic() - asked_at < 8
     assert set(threading.enumerate()) <= before
@@ -159,7 +160,7 @@ def test_the_engine_works_again_after_a_cancellation(tmp_path, song_of):
     engine = Engine.from_onnx([write_model(tmp_path / "m.onnx", SPECS["hybrid"])])
     song = song_of(50_000)
     with pytest.raises(CancelledError):
-        list(engine.stems(song, cancelled=lambda: True))
+        list(engine.stems(song, Passes(cancelled=lambda: True)))
 
     stems = np.concatenate(list(engine.stems(song)), axis=-1)
 

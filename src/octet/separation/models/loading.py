@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from octet.results import manifest
 from octet.separation.engine import Engine
 from octet.separation.engine import Member as EngineMember
+from octet.separation.model import ONCE
 from octet.separation.models import registry
 from octet.separation.models.cache import Cache
 from octet.separation.models.folder import open_bag
@@ -15,13 +16,13 @@ from octet.separation.models.resolve import resolve
 from octet.separation.runtimes.choice import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     import numpy as np
 
-    from octet.separation.models.resolve import Member, Policy, Progress, ResolvedModel
+    from octet.separation.model import ModelChoice, Passes, Song
+    from octet.separation.models.resolve import Member, Progress, ResolvedModel
     from octet.separation.runtimes.choice import Choice, Network, RuntimeName
-    from octet.separation.segments import Song
 
 
 class LoadedModel:
@@ -30,7 +31,7 @@ class LoadedModel:
     Attributes:
         sources: names of the stems, in the order of the blocks.
         samplerate: in Hz, of the songs that it takes.
-        model: what the manifest says of it.
+        identity: what the manifest says of it.
         runtime: name, device and precision of what computes, for the manifest.
         choice: why that and not another.
         loaded_from: where the networks came from, for people.
@@ -44,7 +45,7 @@ class LoadedModel:
         self.samplerate = self._engine.samplerate
         self.choice = choice
         self.loaded_from = resolved.loaded_from
-        self.model = manifest.Model(
+        self.identity = manifest.Model(
             name=resolved.name,
             sha256=resolved.sha256,
             licence=resolved.licence,
@@ -60,67 +61,37 @@ class LoadedModel:
     def description(self) -> str:
         """Model, runtime and origin in one line, for people."""
         return (
-            f"{self.model.name} ({self.loaded_from}), {self.choice.runtime} on "
+            f"{self.identity.name} ({self.loaded_from}), {self.choice.runtime} on "
             f"{self.choice.device} in {self.choice.precision}: {self.choice.reason}"
         )
 
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Generator[np.ndarray, None, None]:
-        """Separates a song at the model's rate: see `Engine.stems`."""
-        return self._engine.stems(
-            song,
-            overlap=overlap,
-            shifts=shifts,
-            seed=seed,
-            on_progress=on_progress,
-            cancelled=cancelled,
-        )
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
+        """Separates a song at the model's rate: see `octet.separation.model.Model.stems`."""
+        return self._engine.stems(song, passes)
 
 
-def load(
-    name: str | Path = registry.DEFAULT,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    policy: Policy = "any",
-    trust_checkpoint: bool = False,
-    cache: Path | None = None,
-    on_progress: Progress | None = None,
-) -> LoadedModel:
+def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedModel:
     """Finds a model, converts it where needed, and puts it on a device.
 
     Args:
-        name: of the registry, a model folder, or a file of weights.
-        device: auto, cpu, cuda or mps.
-        precision: auto, fp32, bf16 or fp16.
-        policy: `commercial` refuses models whose licence forbids commercial use.
-        trust_checkpoint: whether pickled checkpoints (.th) may be loaded.
-        cache: folder of downloads and conversions; the user's cache unless given.
+        wanted: which model, and where it is to run.
         on_progress: called during downloads and conversions.
 
     Raises:
         ModelError: no such model, not here, damaged, or not allowed.
         DeviceError: the device or precision is not to be had.
     """
-    choice = choose(device, precision, available=runtimes_of(name))
-    kept = Cache(cache)
+    choice = choose(wanted.device, wanted.precision, available=runtimes_of(wanted.name))
+    cache = Cache(wanted.cache)
     resolved = resolve(
-        name,
-        policy=policy,
-        trust_checkpoint=trust_checkpoint,
-        cache=kept,
+        wanted.name,
+        policy=wanted.policy,
+        trust_checkpoint=wanted.trust_checkpoint,
+        cache=cache,
         runtime=choice.runtime,
         on_progress=on_progress,
     )
-    return LoadedModel(resolved, choice, kept)
+    return LoadedModel(resolved, choice, cache)
 
 
 def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octet.results import manifest
+from octet.separation.model import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from octet.separation.segments import Song
+    from octet.separation.model import Passes, Song
 
 NAME = "original"
 
@@ -23,33 +24,23 @@ _BLOCK_SECONDS = 10
 
 
 class Passthrough:
-    """A `Source` (octet.separation.separator) that separates nothing."""
+    """A `Model` (octet.separation.model) that separates nothing."""
 
     description = "original: no separation, every sound goes to `other`"
     sources = ("vocals", "drums", "bass")
     samplerate = None
-    model = manifest.Model(name=NAME, sha256="", licence="CC0-1.0", commercial=True)
+    identity = manifest.Model(name=NAME, sha256="", licence="CC0-1.0", commercial=True)
 
     @property
     def runtime(self) -> dict[str, str]:
         """That nothing was computed."""
         return {"name": "none", "device": "cpu", "precision": "fp32"}
 
-    def stems(
-        self,
-        song: Song,
-        *,
-        overlap: float | None = None,
-        shifts: int = 0,
-        seed: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
         """Blocks of silence, float32 of shape (3, 2, n), `song.samples` in all."""
-        del overlap, shifts, seed, cancelled
         block = song.rate * _BLOCK_SECONDS
         for start in range(0, song.samples, block):
             count = min(block, song.samples - start)
             yield np.zeros((len(self.sources), 2, count), np.float32)
-            if on_progress:
-                on_progress((start + count) / song.samples)
+            if passes.on_progress:
+                passes.on_progress((start + count) / song.samples)

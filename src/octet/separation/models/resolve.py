@@ -22,11 +22,12 @@ from octet.separation.models.spec import ModelSpec, read_spec, write_spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from octet.separation.model import Policy
+
     Progress = Callable[[str, int, int], None]
     """Called with what is done, how much of it, and of how much (0 while unknown)."""
 
 Runtime = Literal["openvino", "torch"]
-Policy = Literal["any", "commercial"]
 
 BUNDLED = Path(__file__).parent / "weights"
 
