@@ -111,7 +111,6 @@ callbacks = st.builds(
     url=st.text(min_size=1),
     data=json_values,
     kind=st.sampled_from(["lab", "event"]),
-    secret=st.text(),
 )
 recipes = st.builds(
     Recipe,

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
+from octet.errors import SettingError
+from octet.jobs import keys
 from octet.jobs.outbox import Outbox
-from octet.jobs.server import connect
+from octet.jobs.server import connect, reply_of
 from octet.outbound.guard import Guard
 from octet.outbound.schedule import Schedule
 from octet.outbound.sign import new_secret
@@ -29,7 +31,6 @@ pytestmark = pytest.mark.anyio
 
 EVENTS = rounds(reduced=100, full=1000)
 SECRET = new_secret()
-OTHER_SECRET = new_secret()
 QUICK = Schedule((0.02,) * 9)
 BODY = json.dumps({"type": "job.done", "data": {"song": "ü"}})
 
@@ -44,8 +45,7 @@ async def outbox(valkey_url: str, anyio_backend: str) -> AsyncIterator[Outbox]:
 def deliverer(outbox: Outbox, **changes: Any) -> Deliverer:
     """One that may reach this machine, and hurries."""
     settings: dict[str, Any] = {"patience": 5.0, "events": QUICK, "lab": QUICK, "idle": 0.02}
-    secrets = {"": SECRET, "other": OTHER_SECRET}
-    return Deliverer(outbox, Guard(["127.0.0.0/8"]), secrets.get, **(settings | changes))
+    return Deliverer(outbox, Guard(["127.0.0.0/8"]), SECRET, **(settings | changes))
 
 
 @contextlib.asynccontextmanager
@@ -216,23 +216,27 @@ async def test_the_labs_callback_is_its_data_and_nothing_else(outbox: Outbox) ->
     assert "webhook-signature" not in request.headers
 
 
-async def test_each_event_is_signed_with_the_secret_it_names(outbox: Outbox) -> None:
+async def test_a_deliverer_without_a_usable_secret_is_refused(outbox: Outbox) -> None:
+    for secret in ("", "whsec_", "whsec_c2hvcnQ=", "hunter2"):
+        with pytest.raises(SettingError) as caught:
+            Deliverer(outbox, Guard(), secret)
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_a_delivery_of_an_older_version_is_still_made(
+    outbox: Outbox, valkey_url: str
+) -> None:
+    name = await outbox.add("http://x/", BODY)
+    client = connect(valkey_url)
     async with receiver() as server:
-        await outbox.add(server.url(), BODY, secret="other")
+        # older versions named a secret in each record, always the service's own
+        await reply_of(
+            client.hset(keys.DELIVERY + name, mapping={"secret": "", "url": server.url()})
+        )
         async with running(outbox):
             await emptied(outbox)
-        Webhook(OTHER_SECRET).verify(server.requests[0].body, server.requests[0].headers)
-
-
-async def test_an_event_without_its_secret_is_never_sent_unsigned(outbox: Outbox) -> None:
-    ended: list[Attempt] = []
-    async with receiver() as server:
-        await outbox.add(server.url(), BODY, secret="forgotten")
-        async with running(outbox, on_attempt=ended.append):
-            await emptied(outbox)
-            await told(ended, 10)
-        assert server.requests == []
-    assert [attempt.end for attempt in ended] == ["failed"] * 9 + ["given up"]
+        Webhook(SECRET).verify(server.requests[0].body, server.requests[0].headers)
+    await client.aclose()
 
 
 async def test_deliverers_side_by_side_share_the_work(outbox: Outbox) -> None:

@@ -203,7 +203,7 @@ async def _tell(service: Service, request: JobRequest) -> None:
     """Makes the callbacks of a request whose result was there before it."""
     for callback in request.callbacks:
         body = _event(request) if callback.kind == "event" else _lab_body(callback)
-        await service.outbox.add(callback.url, body, kind=callback.kind, secret=callback.secret)
+        await service.outbox.add(callback.url, body, kind=callback.kind)
 
 
 def _lab_body(callback: Callback) -> str:

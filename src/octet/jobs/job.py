@@ -79,19 +79,12 @@ class Callback:
     """Somebody to tell when the job ends.
 
     `lab`: the contract's callback, `data` is POSTed as JSON when files were published.
-    `event`: a signed event about the end, whatever it is; `data` is not used. `secret` names
-    the secret to sign with (never the secret itself); empty is the service's own.
+    `event`: a signed event about the end, whatever it is; `data` is not used.
     """
 
     url: str
     data: Any = None
     kind: CallbackKind = "lab"
-    secret: str = ""
-
-    @property
-    def texts(self) -> tuple[str, str]:
-        """What is stored as it is; `data` is stored as JSON."""
-        return self.url, self.secret
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ class JobRequest:
                     "1 to 1024 bytes, no control characters, no leading slash, no '..' part",
                 )
 
-        for text in (self.name, *(part for hook in self.callbacks for part in hook.texts)):
+        for text in (self.name, *(hook.url for hook in self.callbacks)):
             if not is_text(text):
                 raise SettingError(f"{text[:80]!r} is not text", "it holds half a character")
 

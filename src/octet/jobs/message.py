@@ -50,8 +50,7 @@ def read_message(raw: bytes) -> Message:
 
 def write_message(request: JobRequest, submission: str) -> bytes:
     """The message of a request, readable by every consumer of the contract."""
-    plain = (hook for hook in request.callbacks if hook.kind == "lab" and not hook.secret)
-    lab = next(plain, None)
+    lab = next((hook for hook in request.callbacks if hook.kind == "lab"), None)
     own: dict[str, Any] = {"submission": submission, "priority": request.priority}
     if recipe := request.recipe.to_dict():
         own["recipe"] = recipe
@@ -77,7 +76,7 @@ def callback_entry(callback: Callback) -> bytes:
     in ASCII, because half of a surrogate pair (which JSON allows) is nothing that Lua could read.
     """
     body = json.dumps(callback.data) if callback.kind == "lab" else ""
-    parts = {"url": callback.url, "kind": callback.kind, "secret": callback.secret, "body": body}
+    parts = {"url": callback.url, "kind": callback.kind, "body": body}
     return json.dumps(parts, sort_keys=True).encode()
 
 
@@ -150,12 +149,7 @@ def _recipe(value: Any, model: str | None) -> Recipe:
 
 
 def _hook(callback: Callback) -> dict[str, Any]:
-    return {
-        "url": callback.url,
-        "data": callback.data,
-        "kind": callback.kind,
-        "secret": callback.secret,
-    }
+    return {"url": callback.url, "data": callback.data, "kind": callback.kind}
 
 
 def _callback(value: Any) -> Callback | None:
@@ -169,5 +163,4 @@ def _callback(value: Any) -> Callback | None:
         url=value["url"],
         data=value.get("data"),
         kind=kind if kind in ("lab", "event") else "lab",
-        secret=_text(value, ("secret",)) or "",
     )

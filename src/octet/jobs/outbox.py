@@ -34,7 +34,6 @@ class Delivery:
         token: names the claim of this delivery.
         url: where to.
         kind: `lab` (POST `body` as it is) or `event` (POST `body`, signed).
-        secret: names the secret to sign with; empty is the service's own.
         body: JSON text, the same at each attempt. Of a `lab` callback its `data`; of an event
             {"type": "job.done" | "job.failed" | "job.cancelled", "timestamp": ISO 8601, "data":
             {"id", "song", "state", "outcome", "error": null | {"code", "message"}}}.
@@ -49,7 +48,6 @@ class Delivery:
     token: str
     url: str
     kind: CallbackKind
-    secret: str
     body: str
     outcome: str
     job_id: str
@@ -68,12 +66,10 @@ class Outbox:
         self._redis = client
         self._scripts = Scripts(client)
 
-    async def add(
-        self, url: str, body: str, *, kind: CallbackKind = "event", secret: str = ""
-    ) -> str:
+    async def add(self, url: str, body: str, *, kind: CallbackKind = "event") -> str:
         """Adds a delivery that is no job's end (a test event), due at once. Returns its id."""
         name = f"msg_{uuid.uuid4().hex}"
-        await self._scripts.run("deliver", name, url, body, kind, secret)
+        await self._scripts.run("deliver", name, url, body, kind)
         return name
 
     async def claim(self, limit: int = 10, *, lease: float = 60.0) -> Sequence[Delivery]:
@@ -129,7 +125,6 @@ def _delivery(record: Mapping[bytes, bytes], token: str) -> Delivery:
         token=token,
         url=text["url"],
         kind=kind,
-        secret=text["secret"],
         body=text["body"] if text["body"] else _event(text, created),
         outcome=text["outcome"],
         job_id=text["job"],

@@ -4,9 +4,10 @@ An attempt succeeds with a 2xx status. 410 and a forbidden address end a deliver
 redirects included, is a failure and is tried again by the schedule, which the outbox keeps
 across restarts. No failure here ever reaches the job.
 
-Each host gets a few attempts at a time; what else is due for it waits in a room of bounded
-size. What finds the room full, or waits in vain, is dropped without counting: its lease runs
-out and it is due again. So one slow receiver takes nobody else's turn.
+Each host gets a few attempts at a time; what else is due for it waits, up to a number of
+deliveries and for a bounded time. What is above the number, or waits too long, is let go
+without an attempt: its lease runs out and it is due again. So one slow receiver takes nobody
+else's turn.
 """
 
 from __future__ import annotations
@@ -18,40 +19,26 @@ from collections import Counter, defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 
 from octet.errors import ForbiddenAddressError, OctetError, QueueError
 from octet.outbound.schedule import EVENTS, LAB, Schedule, retry_after
-from octet.outbound.sign import signed_headers
+from octet.outbound.sign import check_secret, signed_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from octet.jobs.outbox import Delivery
+    from octet.jobs.outbox import Delivery, Outbox
     from octet.outbound.guard import Guard
 
 _log = logging.getLogger(__name__)
 
-_MOST = 2000
-_ROOM = 500
-
-
-class OutboxLike(Protocol):
-    """What is needed of octet.jobs.outbox.Outbox."""
-
-    async def claim(self, limit: int = 10, *, lease: float = 60.0) -> Sequence[Delivery]:
-        """What is due, for this caller alone while the lease runs."""
-
-    async def next_due(self) -> float | None:
-        """Seconds until something is due; None when there is nothing."""
-
-    async def reschedule(self, delivery: Delivery, delay: float) -> bool:
-        """The attempt counts; the next is due after `delay` seconds."""
-
-    async def finish(self, delivery: Delivery) -> bool:
-        """It is delivered, or given up."""
+_MOST_CLAIMED = 2000
+"""Deliveries that one deliverer holds a claim on, waiting for their host's turn included."""
+_MOST_PER_HOST = 500
+"""Of these, those to one host."""
 
 
 @dataclass(frozen=True)
@@ -75,24 +62,26 @@ class Deliverer:
     """Takes due deliveries from an outbox and makes them.
 
     Args:
-        outbox: octet.jobs.outbox.Outbox, shared by any number of deliverers.
+        outbox: shared by any number of deliverers.
         guard: decides where requests may go.
-        secret_of: the secret (`whsec_...`) of a name in `Delivery.secret`; the empty name is
-            the service's own. None: there is no such secret (now), and the attempt fails.
+        secret: signs events (`whsec_...`).
         concurrency: attempts at a time.
         per_host: attempts at a time to one host.
         patience: seconds for one attempt, all in all.
         events: schedule of signed events.
         lab: schedule of the lab's callbacks.
         idle: the longest pause between two looks into the outbox, in seconds.
-        on_attempt: told how each attempt ended (metrics, the log list).
+        on_attempt: called with the end of each attempt (metrics, the log list).
+
+    Raises:
+        SettingError: if the secret is not usable.
     """
 
     def __init__(
         self,
-        outbox: OutboxLike,
+        outbox: Outbox,
         guard: Guard,
-        secret_of: Callable[[str], str | None],
+        secret: str,
         *,
         concurrency: int = 32,
         per_host: int = 8,
@@ -104,7 +93,7 @@ class Deliverer:
     ) -> None:
         self._outbox = outbox
         self._guard = guard
-        self._secret_of = secret_of
+        self._secret = check_secret(secret)
         self._patience = patience
         self._schedules = {"event": events, "lab": lab}
         self._idle = idle
@@ -113,14 +102,14 @@ class Deliverer:
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(per_host)
         )
-        self._crowd: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Delivers until cancelled. Attempts under way are then broken off; they stay due."""
         async with self._guard.client(patience=self._patience) as client:
             try:
-                # Asked of the task, too: a client library on the way may swallow the exception.
+                # The task's own flag is read too: a client library may swallow the exception.
                 while not _stopped():
                     await self._turn(client)
                 raise asyncio.CancelledError
@@ -131,7 +120,7 @@ class Deliverer:
 
     async def _turn(self, client: httpx.AsyncClient) -> None:
         """Claims what is due and starts it, or waits a moment."""
-        free = _MOST - len(self._tasks)
+        free = _MOST_CLAIMED - len(self._tasks)
         if free <= 0:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             return
@@ -149,14 +138,14 @@ class Deliverer:
             await asyncio.sleep(self._idle)
 
     def _lease(self) -> float:
-        """Long enough to wait in the room and then to make the attempt."""
+        """Seconds: enough to wait for the host's turn, and then for the attempt."""
         return 3 * self._patience
 
     async def _handle(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
         host = _host(delivery.url)
-        if self._crowd[host] >= _ROOM:
+        if self._held[host] >= _MOST_PER_HOST:
             return
-        self._crowd[host] += 1
+        self._held[host] += 1
         try:
             async with AsyncExitStack() as held:
                 async with asyncio.timeout(self._patience):
@@ -164,23 +153,23 @@ class Deliverer:
                     await held.enter_async_context(self._slots)
                 await self._deliver(client, delivery)
         except TimeoutError:
-            return  # waited in vain; it is due again when its lease has run out
+            return  # its turn did not come; it is due again when its lease has run out
         except QueueError as error:  # its lease runs out, and it is due again
             _log.warning("a delivery to %s will be made again: %s", host, error.message)
         finally:
-            self._crowd[host] -= 1
-            if not self._crowd[host]:
-                del self._crowd[host], self._gates[host]
+            self._held[host] -= 1
+            if not self._held[host]:
+                del self._held[host], self._gates[host]
 
     async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
-        attempt, wish = await self._attempt(client, delivery)
+        attempt, wait = await self._attempt(client, delivery)
         pause = None
         if attempt.end == "failed":
             schedule = self._schedules[delivery.kind]
             pause = schedule.next_pause(
                 delivery.attempts + 1,
                 chance=random.random(),  # noqa: S311 - no secret
-                retry_after=wish,
+                retry_after=wait,
             )
             if pause is None:
                 attempt = Attempt(delivery, "given up", attempt.status, attempt.reason)
@@ -199,7 +188,7 @@ class Deliverer:
     async def _attempt(
         self, client: httpx.AsyncClient, delivery: Delivery
     ) -> tuple[Attempt, float | None]:
-        """One attempt, and the pause in seconds that the receiver wishes for."""
+        """One attempt, and the pause in seconds that the receiver asks for, if any."""
         now = datetime.now(UTC)
         try:
             headers = self._headers(delivery, now)
@@ -212,7 +201,7 @@ class Deliverer:
                     headers=headers,
                 ) as answer,
             ):
-                # The body is nobody's concern: it is not read, and the connection is closed.
+                # The body means nothing: it is not read, and the connection is closed.
                 return _judged(delivery, answer, now)
         except (httpx.HTTPError, TimeoutError) as error:
             return Attempt(delivery, "failed", 0, _reason(error)), None
@@ -223,10 +212,9 @@ class Deliverer:
     def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Octet-Outcome": delivery.outcome}
         if delivery.kind == "lab":
-            # Its body is the client's own, so the headers tell how the job ended.
+            # Its body is the client's own, so only the headers say how the job ended.
             return {**headers, "webhook-id": delivery.id}
-        secret = self._secret_of(delivery.secret) or ""
-        return {**headers, **signed_headers(secret, delivery.id, now, delivery.body)}
+        return {**headers, **signed_headers(self._secret, delivery.id, now, delivery.body)}
 
 
 def _judged(
@@ -238,8 +226,8 @@ def _judged(
     if status == 410:
         return Attempt(delivery, "given up", status, "the receiver is gone (410)"), None
     reason = "it redirects" if answer.is_redirect else f"it answered {status}"
-    wish = retry_after(answer.headers.get("retry-after"), now)
-    return Attempt(delivery, "failed", status, reason), wish
+    wait = retry_after(answer.headers.get("retry-after"), now)
+    return Attempt(delivery, "failed", status, reason), wait
 
 
 def _reason(error: httpx.HTTPError | TimeoutError) -> str:

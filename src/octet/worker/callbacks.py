@@ -37,7 +37,7 @@ async def deliver(client: Redis, settings: ServiceSettings, metrics: Metrics) ->
     await Deliverer(
         _Outbox(client),
         Guard(settings.allow_hosts),
-        lambda name: None if name else secret,
+        secret,
         # A delivery whose worker died is due again after three times this.
         patience=min(_PATIENCE, settings.lease / 2),
         on_attempt=lambda attempt: metrics.callbacks.labels(attempt.end).inc(),

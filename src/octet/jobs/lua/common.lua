@@ -137,7 +137,7 @@ end
 
 local function deliver(name, facts)
   redis.call('HSET', K.delivery .. name, 'id', name, 'attempts', 0, 'token', '',
-    'url', facts.url, 'kind', facts.kind, 'secret', facts.secret, 'body', facts.body,
+    'url', facts.url, 'kind', facts.kind, 'body', facts.body,
     'outcome', facts.outcome, 'state', facts.state, 'job', facts.job, 'song', facts.song,
     'error_code', facts.code, 'error', facts.error, 'created', facts.time)
   redis.call('ZADD', K.outbox, facts.time, name)
@@ -151,7 +151,7 @@ local function deliver_callbacks(id, state, outcome, time)
     if hook.kind == 'event' or state == 'done' then
       local name = 'msg_' .. redis.sha1hex(id .. ' ' .. digits(micros()) .. ' ' .. index)
       deliver(name, {
-        url = hook.url, kind = hook.kind, secret = hook.secret, body = hook.body,
+        url = hook.url, kind = hook.kind, body = hook.body,
         outcome = outcome, state = state, job = id, song = field(id, 'song'),
         code = field(id, 'error_code') or '', error = field(id, 'error') or '', time = time,
       })

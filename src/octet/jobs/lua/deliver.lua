@@ -2,9 +2,9 @@
 --
 -- octet:webhooks, octet:webhooks:<id>    get it
 --
--- ARGV: id, url, body, kind, secret.
+-- ARGV: id, url, body, kind.
 
 deliver(ARGV[1], {
-  url = ARGV[2], body = ARGV[3], kind = ARGV[4], secret = ARGV[5], outcome = '', state = '',
+  url = ARGV[2], body = ARGV[3], kind = ARGV[4], outcome = '', state = '',
   job = '', song = '', code = '', error = '', time = digits(now()),
 })
