@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from octet.jobs.server import connect
 from tests.ceph import ceph
 from tests.servers import BINARIES, QueueServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+    from redis.asyncio import Redis
 
 __all__ = ["ceph"]  # known here, so that all tests share one
 
@@ -89,3 +92,11 @@ def redis_url(queue_servers: Callable[[str], QueueServer]) -> str:
 def queue_url(request: pytest.FixtureRequest, queue_servers: Callable[[str], QueueServer]) -> str:
     """The address of an empty server: the test runs on Valkey and on Redis."""
     return _emptied(queue_servers(request.param))
+
+
+@pytest.fixture
+async def client(queue_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty server; the test runs on Valkey and on Redis."""
+    client = connect(queue_url)
+    yield client
+    await client.aclose()

@@ -24,15 +24,17 @@ pytestmark = pytest.mark.anyio
 # Starts the server of a folder, submits a job, says so, and waits to be killed.
 OWNER = """
 import asyncio, sys
-import octet.jobs.embedded
 from pathlib import Path
+from octet import processes
 from octet.jobs.server import connect
 from octet.jobs.embedded import EmbeddedServer
 from octet.jobs.job import JobRequest
 from octet.jobs.queue import JobQueue
 
-if sys.argv[3:]:
-    octet.jobs.embedded._TETHER = sys.argv[3]
+if sys.argv[3] == "pipe":
+    processes.KERNEL_TELLS = False
+elif sys.argv[3] == "untied":
+    processes._TETHER = "import os, sys; os.execv(sys.argv[4], sys.argv[4:])"
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]))
@@ -53,12 +55,11 @@ async def waiting(server: EmbeddedServer) -> list[str]:
         await client.aclose()
 
 
-UNTIED = "import os, sys; os.execv(sys.argv[2], sys.argv[2:])"
-
-
-async def own(folder: Path, name: str, *options: str) -> tuple[asyncio.subprocess.Process, int]:
+async def own(
+    folder: Path, name: str, tether: str = "usual"
+) -> tuple[asyncio.subprocess.Process, int]:
     """An Octet on the folder, which has accepted this song; it and its server's process."""
-    program = [sys.executable, "-c", OWNER, str(folder), name, *options]
+    program = [sys.executable, "-c", OWNER, str(folder), name, tether]
     owner = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
     assert owner.stdout is not None
     return owner, int(await asyncio.wait_for(owner.stdout.readline(), 60))
@@ -113,9 +114,9 @@ async def test_everything_killed_at_once_continues(tmp_path: Path) -> None:
         assert await waiting(server) == [song(1)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
-async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    owner, server_pid = await own(tmp_path, song(1))
+@pytest.mark.parametrize("tether", ["usual", "pipe"])
+async def test_it_ends_with_its_parent(tmp_path: Path, tether: str) -> None:
+    owner, server_pid = await own(tmp_path, song(1), tether)
 
     owner.kill()
     await close(owner)
@@ -136,7 +137,7 @@ async def test_a_server_without_an_owner_is_ended_and_its_data_taken_over(
     tmp_path: Path,
 ) -> None:
     # given a server that outlived its Octet, as it can where the two are not tied
-    owner, orphan = await own(tmp_path, song(1), UNTIED)
+    owner, orphan = await own(tmp_path, song(1), "untied")
     owner.kill()
     await close(owner)
     assert not await gone(orphan)

@@ -2,7 +2,7 @@
 
 The server listens on a socket that only its user can open, writes every change to its
 append-only file before it answers (appendfsync always), and ends with the process that started
-it (on Linux also when that is killed). Two locks guard the folder: Octet holds one, so that
+it, also when that is killed (processes.py). Two locks guard the folder: Octet holds one, so that
 two cannot use one folder; the server inherits the other and holds it for as long as it lives,
 so that no second server ever writes to the same files, whatever became of the first one's
 parent.
@@ -15,8 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import subprocess
-import sys
+import signal
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
@@ -28,8 +27,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from octet.errors import QueueError, QueueUnavailableError
+from octet.processes import start_child
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
@@ -41,19 +42,6 @@ _LOOK_EVERY = 0.1
 
 _LOG_BYTES = 1024**2
 """The server's log is begun anew when it is longer than this at a start."""
-
-# Linux sends SIGTERM to the server when its parent ends, however that happens. The request is
-# made between fork and exec of the server by a small interpreter, which is safe in a process
-# with threads; a parent that has ended before is noticed.
-_TETHER = """
-import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 def find_valkey() -> Path:
@@ -83,8 +71,8 @@ class EmbeddedServer:
     """The private server of a folder; `async with` starts and stops it.
 
     What was stored before, by a server that ended in any way, is there after the start. A
-    server that outlived its Octet (possible where the system cannot tie the two) is asked to
-    end first, and its data are taken over.
+    server that outlived its Octet (not yet ended by its tether, or without one) is asked to end
+    first, and its data are taken over.
 
     Args:
         folder: made where missing; holds the server's files. Not on a network drive.
@@ -228,19 +216,16 @@ class EmbeddedServer:
             raise QueueError(f"another server uses the folder {self._folder}")
         config = self._folder / "server.conf"
         config.write_bytes(os.fsencode(self._config()))
-        tether = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid())]
         try:
             with log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    [*tether, str(find_valkey()), str(config)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
+                # Ctrl-C in a terminal goes to all of its processes: the server is to end last,
+                # when Octet stops it, which is why it gets a session of its own.
+                self._process = start_child(
+                    [str(find_valkey()), str(config)],
+                    number=signal.SIGTERM,
                     cwd=self._folder,
+                    output=output,
                     pass_fds=[handle],
-                    # Ctrl-C in a terminal goes to all of its processes: the server is to
-                    # end last, when Octet stops it.
-                    start_new_session=True,
                 )
         finally:
             os.close(handle)

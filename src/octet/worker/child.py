@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import ComputationError
-from octet.processes import die_with_parent
+from octet.processes import tethered
 from octet.worker.protocol import LONGEST_LINE, Done, WholeTrack, error_of, to_line
 
 if TYPE_CHECKING:
@@ -111,14 +111,13 @@ class Child:
             await self._buried()
         ours, theirs = socket.socketpair()
         with theirs:
+            command, passed = tethered([*self._command, str(theirs.fileno())])
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(theirs.fileno()),
+                *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *passed),
                 start_new_session=True,
-                preexec_fn=die_with_parent(),
             )
         self._verdict = None
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
