@@ -10,10 +10,11 @@ import av
 import numpy as np
 
 from octet.audio.decode import decode
-from octet.audio.encode import EncodedFile, Encoder
+from octet.audio.encode import Encoder
 from octet.formats import Encoding
 
 if TYPE_CHECKING:
+    from octet.audio.files import EncodedFile
     from octet.audio.song import Limits
 
 

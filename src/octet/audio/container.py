@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-    from octet.audio.source import SourceFile
+    from octet.audio.files import SourceFile
 
 # FFmpeg's demuxers that hold sound in one file. Playlists (hls, concat, dash), pictures,
 # subtitles, devices and raw streams without a header are not among them.

@@ -9,21 +9,19 @@ import av
 import numpy as np
 
 from octet.audio.container import DEMUXERS, open_container
-from octet.audio.length import claim_of, is_cut_off
+from octet.audio.files import SourceFile
 from octet.audio.samples import frame_samples, two_channels
 from octet.audio.song import Limits, SongInfo, as_cover, clean_tags
-from octet.audio.source import SourceFile
-from octet.audio.wav import bytes_beyond, bytes_missing, data_chunk
+from octet.audio.truncation import bytes_beyond, bytes_missing, claim_of, data_chunk, is_cut_off
 from octet.errors import DamagedAudioError, LimitError, NotAudioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
-    from octet.audio.length import Claim
     from octet.audio.song import Cover
+    from octet.audio.truncation import Claim
 
 _SYNCHRONISED = frozenset(("mp3", "aac"))
 """Containers without a frame of their own: decoders look for the beginning of each packet."""
@@ -89,12 +87,7 @@ class SongReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _described(self, frame: av.AudioFrame) -> SongInfo:

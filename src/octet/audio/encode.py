@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from octet.audio.files import EncodedFile, OutputFile
 from octet.audio.mp3 import QUALITY, Mp3File
-from octet.audio.muxed import MuxedFile, sample_kind
-from octet.audio.ogg import set_length
-from octet.audio.output import OutputFile
+from octet.audio.muxed import MuxedFile, sample_kind, set_ogg_length
 from octet.audio.resample import Resampler
 from octet.audio.song import cover_size, track_tags
 
@@ -23,27 +22,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 """Samples that go to an encoder at once: enough that nearly all time is spent in it."""
-
-
-@dataclass(frozen=True)
-class EncodedFile:
-    """A finished file.
-
-    Attributes:
-        path: where it lies.
-        bytes: its size.
-        samples: its length, at the rate of the file.
-        rate: samples a second in the file.
-        sha256: of its bytes, in lower-case hex.
-        clipped: how many samples, of both channels, went beyond full scale and were cut.
-    """
-
-    path: Path
-    bytes: int
-    samples: int
-    rate: int
-    sha256: str
-    clipped: int
 
 
 class Encoder:
@@ -156,7 +134,7 @@ class Encoder:
         self._sink.finish()
         if self.encoding.name == "ogg":
             # FFmpeg's encoder rounds the length up to its own blocks.
-            set_length(self._file, self._samples)
+            set_ogg_length(self._file, self._samples)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Does some work; FFmpeg may hide why it failed, or that it did, the file does not."""

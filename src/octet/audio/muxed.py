@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
 import av
 
 from octet.audio.song import cover_size, picture_block
+from octet.audio.truncation import OGG_TAIL, last_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from av.audio.stream import AudioStream
 
-    from octet.audio.output import OutputFile
+    from octet.audio.files import OutputFile
     from octet.audio.song import Cover
     from octet.formats import Encoding
 
 _PCM = {16: "pcm_s16le", 24: "pcm_s24le", 32: "pcm_f32le"}
 _BUFFER = 1 << 18
+_OGG_POLYNOMIAL = 0x04C11DB7
 
 
 class MuxedFile:
@@ -31,7 +34,7 @@ class MuxedFile:
         file: empty, open for writing, seekable.
         encoding: its format; `bits` are given if it is lossless.
         rate: samples a second, one that the format can hold.
-        tags: as `octet.audio.tags` cleans them.
+        tags: as `octet.audio.song` cleans them.
         cover: picture to carry, where the format has room for one.
     """
 
@@ -125,3 +128,35 @@ def _container_options(encoding: Encoding, rate: int) -> dict[str, str]:
         # The edit list tells the length in these units, so they must be samples.
         return {"movie_timescale": str(rate), "brand": "M4A "}
     return {}
+
+
+def set_ogg_length(file: OutputFile, samples: int) -> None:
+    """Corrects the length that the last page states, and the page's checksum with it.
+
+    Args:
+        file: a complete file with one stream, open for reading and writing.
+        samples: its length from the first sample on.
+    """
+    size = file.seek(0, 2)
+    begin = max(0, size - OGG_TAIL)
+    file.seek(begin)
+    tail = file.read()
+    place = last_page(tail)
+    if place is None or not place.whole:
+        raise ValueError("not an Ogg file")
+    page = bytearray(tail[place.start : place.end])
+    struct.pack_into("<q", page, 6, samples)
+    struct.pack_into("<I", page, 22, 0)
+    struct.pack_into("<I", page, 22, _ogg_checksum(page))
+    file.seek(begin + place.start)
+    file.write(page)
+
+
+def _ogg_checksum(page: bytes | bytearray) -> int:
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1) ^ (_OGG_POLYNOMIAL if crc & 0x80000000 else 0)
+        crc &= 0xFFFFFFFF
+    return crc

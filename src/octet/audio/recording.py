@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octet.audio.decode import SongReader
-from octet.audio.disk import refusal
+from octet.audio.files import refusal
+from octet.audio.levels import Statistics
 from octet.audio.resample import Resampler
-from octet.audio.statistics import Statistics
 from octet.errors import NotAudioError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
     from octet.audio.song import Limits, SongInfo
@@ -175,12 +174,7 @@ class Recording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

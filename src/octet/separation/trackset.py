@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from octet.audio.disk import refusal
-from octet.audio.encode import EncodedFile, Encoder
-from octet.audio.retag import retagged
+from octet.audio.encode import Encoder
+from octet.audio.files import EncodedFile, refusal
+from octet.audio.levels import Meter, decibels
+from octet.audio.mp3 import retagged
 from octet.errors import DamagedAudioError, OutputError
-from octet.separation.levels import Meter, decibels
 from octet.separation.writer import TrackWriter, WrittenTrack
 from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
 

@@ -7,12 +7,13 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octet.separation.levels import Meter
+from octet.audio.levels import Meter
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from octet.audio.encode import EncodedFile, Encoder
+    from octet.audio.encode import Encoder
+    from octet.audio.files import EncodedFile
 
 WAITING_BLOCKS = 2
 """Blocks that may wait for an encoder: enough to smooth, too few to fill the memory."""

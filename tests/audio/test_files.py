@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from octet.audio.files import SourceFile
 from octet.audio.song import Limits
-from octet.audio.source import SourceFile
 from octet.errors import LimitError, NotAudioError
 from octet.formats import Encoding
 from tests.audio.waves import song, whole

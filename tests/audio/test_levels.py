@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octet.audio.statistics import Statistics
+from octet.audio.levels import Statistics
 from tests.audio.waves import sound
 
 
