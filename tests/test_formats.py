@@ -1,18 +1,30 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import get_args
+
 import pytest
 
 from octet.audio.song import SongInfo
 from octet.errors import SettingError
-from octet.formats import FORMATS, Encoding
+from octet.formats import FORMATS, Encoding, FormatName
 
 
 def song_of(bits: int | None) -> SongInfo:
     return SongInfo("wav", "pcm", 44100, 2, "stereo", bits, None)
 
 
-def test_the_formats_are_those_that_the_command_line_offers():
-    assert list(FORMATS) == ["mp3", "flac", "wav", "ogg", "opus", "m4a"]
+def test_the_names_for_options_are_those_of_the_formats():
+    assert get_args(FormatName) == tuple(FORMATS)
+
+
+def test_the_list_of_formats_loads_nothing_heavy():
+    code = "import octet.formats, sys; print({'numpy', 'av', 'soxr'} & set(sys.modules))"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""The file formats of the tracks, and what each can hold."""
+"""The file formats of the tracks, and what each can hold: the one list of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from octet.errors import SettingError
+
+FormatName = Literal["mp3", "flac", "wav", "ogg", "opus", "m4a"]
+"""The keys of `FORMATS`, for settings and options."""
 
 
 @dataclass(frozen=True)
@@ -12,12 +16,8 @@ class Format:
     """A file format.
 
     Attributes:
-        name: what the user calls it.
-        extension: of its files, without the dot.
+        name: what the user calls it, and the extension of its files, without the dot.
         mime: its media type.
-        lossless: whether every sample comes back as it was, within `bits`.
-        muxer: FFmpeg's name of the container.
-        codec: FFmpeg's name of the encoder of a lossy format.
         rates: sample rates in Hz it can hold, rising; empty for any.
         bits: bits a sample it can hold; empty for a lossy format.
         bitrates: least and most kilobits a second; None where there is nothing to choose.
@@ -25,15 +25,16 @@ class Format:
     """
 
     name: str
-    extension: str
     mime: str
-    lossless: bool
-    muxer: str
-    codec: str = ""
     rates: tuple[int, ...] = ()
     bits: tuple[int, ...] = ()
     bitrates: tuple[int, int] | None = None
     bitrate: int | None = None
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every sample comes back as it was, within `bits`."""
+        return bool(self.bits)
 
     def nearest_rate(self, rate: int) -> int:
         """The rate at which a file holds a song of `rate` Hz.
@@ -47,48 +48,18 @@ class Format:
 
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
 _VORBIS_RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000)
 
 FORMATS = {
     one.name: one
     for one in (
-        Format(
-            "mp3",
-            "mp3",
-            "audio/mpeg",
-            False,
-            "mp3",
-            "libmp3lame",
-            _MP3_RATES,
-            bitrates=(8, 320),
-            bitrate=320,
-        ),
-        Format("flac", "flac", "audio/flac", True, "flac", bits=(16, 24)),
-        Format("wav", "wav", "audio/wav", True, "wav", bits=(16, 24, 32)),
-        Format("ogg", "ogg", "audio/ogg", False, "ogg", "vorbis", _VORBIS_RATES),
-        Format(
-            "opus",
-            "opus",
-            "audio/ogg",
-            False,
-            "opus",
-            "libopus",
-            (48000,),
-            bitrates=(16, 510),
-            bitrate=256,
-        ),
-        Format(
-            "m4a",
-            "m4a",
-            "audio/mp4",
-            False,
-            "mp4",
-            "aac",
-            _AAC_RATES,
-            bitrates=(32, 512),
-            bitrate=256,
-        ),
+        Format("mp3", "audio/mpeg", _MP3_RATES, bitrates=(8, 320), bitrate=320),
+        Format("flac", "audio/flac", bits=(16, 24)),
+        Format("wav", "audio/wav", bits=(16, 24, 32)),
+        Format("ogg", "audio/ogg", _VORBIS_RATES),
+        Format("opus", "audio/ogg", (48000,), bitrates=(16, 510), bitrate=256),
+        Format("m4a", "audio/mp4", _AAC_RATES, bitrates=(32, 512), bitrate=256),
     )
 }
 """The formats by name."""

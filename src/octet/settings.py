@@ -15,12 +15,12 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from octet.errors import SettingError
+from octet.formats import FormatName  # pydantic reads it
 from octet.storage.config import StorageConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-FormatName = Literal["mp3", "flac", "wav", "ogg", "opus", "m4a"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 

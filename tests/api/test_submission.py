@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from octet.api.options import check_model, make_recipe, read_options
-from octet.api.ranges import MEDIA_TYPES
 from octet.errors import OctetError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
 from octet.jobs.job import Recipe
@@ -32,10 +31,6 @@ def test_what_an_encoder_takes_is_what_the_api_takes(
     assert fits(lambda: make_recipe(options, DEFAULTS)) == fits(
         lambda: Encoding(name, bits=bits, bitrate=bitrate)
     )
-
-
-def test_media_types_are_those_of_the_formats() -> None:
-    assert {one.extension: one.mime for one in FORMATS.values()} == MEDIA_TYPES
 
 
 def test_a_recipe_says_only_what_differs() -> None:

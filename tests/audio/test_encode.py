@@ -24,7 +24,7 @@ LENGTHS = [1, 2, 575, 1151, 1152, 1153, 44100, 100_003]
 
 
 def file_of(folder: Path, encoding: Encoding) -> Path:
-    return folder / f"track.{encoding.format.extension}"
+    return folder / f"track.{encoding.name}"
 
 
 @pytest.mark.parametrize("samples", LENGTHS)

@@ -53,7 +53,7 @@ def encoded(
 
 def song(folder: Path, encoding: Encoding, samples: int = 100_000, **more: Any) -> Path:
     """A short song in a file of some format."""
-    path = Path(folder) / f"song.{encoding.format.extension}"
+    path = Path(folder) / f"song.{encoding.name}"
     encoded(path, sound(samples), encoding, **more)
     return path
 

@@ -11,18 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from octet.api.errors import InvalidRequestError
 from octet.errors import SettingError, UnknownModelError
+from octet.formats import Encoding, FormatName
 from octet.jobs.job import Callback, Recipe
 from octet.separation.models.registry import REGISTRY, check_policy
-from octet.settings import FormatName
 from octet.tracks import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.settings import SeparationSettings
-
-_BITS: dict[str, tuple[int, ...]] = {"flac": (16, 24), "wav": (16, 24, 32)}
-_BITRATES: dict[str, tuple[int, int]] = {"mp3": (8, 320), "opus": (16, 510), "m4a": (32, 512)}
 
 Address = Annotated[str, Field(min_length=8, max_length=2048, pattern=r"^https?://\S+$")]
 
@@ -150,7 +147,9 @@ def make_recipe(options: JobOptions, defaults: SeparationSettings) -> Recipe:
     if model is not None:
         check_model(model, defaults)
     name = options.format or defaults.format
-    _check_encoding(name, options)
+    Encoding(name, bits=options.bits, bitrate=options.bitrate)  # it checks them
+    if options.overlap is not None and not math.isfinite(options.overlap):
+        raise SettingError("the overlap is not a number")
     given = {
         "bits": options.bits,
         "bitrate": options.bitrate,
@@ -201,19 +200,6 @@ def _tracks(options: JobOptions, defaults: SeparationSettings) -> tuple[str, ...
             raise SettingError(f"there is no track {name[:40]!a}", f"There are {', '.join(known)}")
     everything = set(asked) == set(TRACKS) and set(known) == set(TRACKS)
     return () if everything else tuple(name for name in known if name in asked)
-
-
-def _check_encoding(name: str, options: JobOptions) -> None:
-    """As octet.formats has it, which is not at hand here: it would load the decoders."""
-    if options.bits is not None and options.bits not in _BITS.get(name, ()):
-        raise SettingError(f"{name} does not hold {options.bits} bits a sample")
-    if options.bitrate is not None:
-        least, most = _BITRATES.get(name, (0, 0))
-        if not least <= options.bitrate <= most:
-            can = f"From {least} to {most} it can" if most else "It has no bit rate to choose"
-            raise SettingError(f"{name} cannot have {options.bitrate} kb/s", can)
-    if options.overlap is not None and not math.isfinite(options.overlap):
-        raise SettingError("the overlap is not a number")
 
 
 def _check_address(value: str) -> None:

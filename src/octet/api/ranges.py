@@ -10,21 +10,12 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from octet.api.errors import is_lab, problem
+from octet.formats import FORMATS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from octet.storage.bucket import Bucket
-
-MEDIA_TYPES = {
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "ogg": "audio/ogg",
-    "opus": "audio/ogg",
-    "m4a": "audio/mp4",
-}
-"""By file extension, as octet.formats has them."""
 
 CHUNK = 256 * 1024
 _LINK_LASTS = timedelta(hours=1)
@@ -52,7 +43,8 @@ async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> 
         "Last-Modified": head.modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         **({"ETag": etag} if etag else {}),
     }
-    media_type = MEDIA_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
+    file_format = FORMATS.get(key.rpartition(".")[2])
+    media_type = file_format.mime if file_format else "application/octet-stream"
     if etag and etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     wanted = _range(request, head.size, etag)

@@ -49,7 +49,7 @@ class MuxedFile:
         self._container = av.open(
             file,
             "w",
-            format=encoding.format.muxer,
+            format={"m4a": "mp4"}.get(encoding.name, encoding.name),
             container_options=_container_options(encoding, rate),
             buffer_size=_BUFFER,
         )
@@ -113,7 +113,7 @@ def sample_kind(encoding: Encoding) -> str:
 def _codec(encoding: Encoding) -> str:
     if encoding.name == "wav":
         return _PCM[encoding.bits or 16]
-    return encoding.format.codec or encoding.name
+    return {"ogg": "vorbis", "opus": "libopus", "m4a": "aac"}.get(encoding.name, encoding.name)
 
 
 def _codec_options(encoding: Encoding) -> dict[str, str]:

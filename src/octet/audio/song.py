@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
+
+    from octet.settings import SeparationSettings
 
 KEPT = ("title", "artist", "album", "album_artist", "date", "genre", "track", "comment")
 """The tags that are carried over, by FFmpeg's names."""
@@ -39,6 +42,11 @@ class Limits:
     max_channels: int = 64
     min_rate: int = 2_000
     max_rate: int = 768_000
+
+    @classmethod
+    def from_settings(cls, settings: SeparationSettings) -> Self:
+        """The limits that the settings set."""
+        return cls(settings.max_bytes, settings.max_seconds, settings.max_channels)
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,7 @@ class Separator:
             tracks=tracks,
             overlap=settings.overlap,
             shifts=settings.shifts,
-            limits=Limits(
-                max_bytes=settings.max_bytes,
-                max_seconds=settings.max_seconds,
-                max_channels=settings.max_channels,
-            ),
+            limits=Limits.from_settings(settings),
             scratch=settings.scratch,
             on_model=on_model,
         )

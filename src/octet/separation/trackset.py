@@ -90,7 +90,7 @@ class TrackSet:
 
     def file_name(self, track: str) -> str:
         """Name of a track's file in the folder."""
-        return f"{track}.{self.encoding.format.extension}"
+        return f"{track}.{self.encoding.name}"
 
     def add(self, mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> None:
         """Takes the next block in.

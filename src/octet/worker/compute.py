@@ -178,11 +178,7 @@ def _separator(source: Model, settings: SeparationSettings, tracks: tuple[str, .
         tracks=tracks or None,
         overlap=settings.overlap,
         shifts=settings.shifts,
-        limits=Limits(
-            max_bytes=settings.max_bytes,
-            max_seconds=settings.max_seconds,
-            max_channels=settings.max_channels,
-        ),
+        limits=Limits.from_settings(settings),
         scratch=settings.scratch,
     )
 
