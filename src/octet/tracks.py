@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
 
@@ -54,6 +54,24 @@ def mix_down(stems: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "instrumental": instrumental,
         "acapella": stems["vocals"],
     }
+
+
+def folder_names(songs: Iterable[str | Path]) -> list[str]:
+    """A name of a folder for each song; songs of one name get numbers: a, a (2), a (3).
+
+    Names that differ in capitals alone count as one: some file systems do not tell them apart.
+    """
+    taken: set[str] = set()
+    names = []
+    for song in songs:
+        name = unique = folder_name(Path(song))
+        number = 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{name} ({number})"
+        taken.add(unique.casefold())
+        names.append(unique)
+    return names
 
 
 def folder_name(song: Path) -> str:

@@ -26,7 +26,7 @@ HEAVY = ("torch", "openvino", "onnx", "numpy", "av", "soxr", "scipy", "demucs", 
 
 def test_nothing_that_computes_is_imported() -> None:
     code = (
-        "import sys, octet.api.server, octet.cli.api, octet.client\n"
+        "import sys, octet.api.server, octet.cli.service, octet.client\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -63,7 +63,7 @@ def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:
         "OCTET_PORT": str(port),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", "from octet.cli.api import api; api()"],
+        [sys.executable, "-c", "from octet.cli.service import api; api()"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

@@ -33,7 +33,7 @@ async def api_process(service: Service) -> AsyncIterator[tuple[int, httpx.AsyncC
         **service.environment,
     }
     process = subprocess.Popen(  # noqa: ASYNC220 - a moment
-        [sys.executable, "-c", "from octet.cli.api import api; api()"],
+        [sys.executable, "-c", "from octet.cli.service import api; api()"],
         env={**os.environ, **settings},
         stdin=subprocess.DEVNULL,
     )

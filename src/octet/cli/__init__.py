@@ -1,4 +1,4 @@
-"""The command line: one module a command, each thin."""
+"""The command line: one module a noun, each thin."""
 
 from __future__ import annotations
 
@@ -9,21 +9,7 @@ from types import FrameType  # noqa: TC003  # read by nobody at run time, but ch
 import typer
 
 from octet import __version__
-from octet.cli import (
-    api,
-    cancel,
-    dead,
-    doctor,
-    key,
-    logs,
-    models,
-    queue,
-    separate,
-    status,
-    submit,
-    up,
-    worker,
-)
+from octet.cli import doctor, jobs, models, separate, service, submit
 from octet.cli.console import fail
 from octet.errors import OctetError
 
@@ -34,23 +20,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("separate")(separate.separate)
-app.command("up")(up.up)
-app.command("api")(api.api)
-app.command("worker")(worker.worker)
-app.command("logs")(logs.logs)
-app.command("submit")(submit.submit)
-app.command("status")(status.status)
-app.command("queue")(queue.queue)
-app.command("cancel")(cancel.cancel)
-app.command("key")(key.key)
-app.command("doctor")(doctor.doctor)
+for _command in (
+    separate.separate,
+    service.up,
+    service.api,
+    service.worker,
+    service.logs,
+    submit.submit,
+    jobs.status,
+    jobs.queue,
+    jobs.cancel,
+    service.key,
+    doctor.doctor,
+):
+    app.command()(_command)
 app.add_typer(models.app, name="models")
-app.add_typer(dead.app, name="dead")
+app.add_typer(jobs.dead, name="dead")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(given: bool) -> None:
+    if given:
         typer.echo(f"octet {__version__}")
         raise typer.Exit
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
-
-import typer
-from rich.table import Table
 
 from octet import __version__
-from octet.cli.console import out
+from octet.cli.console import AsJson, say_json, say_table
 from octet.errors import OctetError
 from octet.settings import SeparationSettings, read_settings
 
@@ -24,21 +19,14 @@ OPTIONAL = {
 }
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which runtime, precision and device would be used, and why."""
     settings = read_settings(SeparationSettings)
     facts = {**_machine(), **_packages(), **_choice(settings), **_places(settings)}
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
-        return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, value)
-    out.print(table)
+        say_json(facts)
+    else:
+        say_table(facts.items())
 
 
 def _machine() -> dict[str, str]:

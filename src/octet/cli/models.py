@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from octet.cli.console import note, out, printable, progress_bar
+from octet.cli.console import AsJson, note, progress, say, say_json, say_table
 from octet.errors import SettingError
 from octet.settings import SeparationSettings, read_settings
 
@@ -17,50 +14,55 @@ app = typer.Typer(help="List, fetch and convert models.", no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
-def _listed_unless_told(context: typer.Context) -> None:
+def _models(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         list_models()
 
 
 @app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-) -> None:
+def list_models(as_json: AsJson = False) -> None:
     """List the models: licence, and where they lie on this machine."""
     from octet.separation.models.cache import Cache
-    from octet.separation.models.resolve import list_models as listed
+    from octet.separation.models.resolve import list_models as list_known
 
     cache = Cache(read_settings(SeparationSettings).cache)
-    found = listed(cache)
+    known = list_known(cache)
     if as_json:
-        rows = [
-            {
-                "name": one.entry.name,
-                "description": one.entry.description,
-                "sources": one.entry.sources,
-                "licence": one.entry.licence,
-                "commercial": one.entry.commercial,
-                "source": one.entry.source,
-                "where": str(one.where) if one.where else None,
-                "converted": one.converted,
-            }
-            for one in found
-        ]
-        typer.echo(json.dumps(rows, indent=2))
+        say_json(
+            [
+                {
+                    "name": one.entry.name,
+                    "description": one.entry.description,
+                    "sources": one.entry.sources,
+                    "licence": one.entry.licence,
+                    "commercial": one.entry.commercial,
+                    "source": one.entry.source,
+                    "where": str(one.where) if one.where else None,
+                    "converted": one.converted,
+                }
+                for one in known
+            ]
+        )
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "commercial use", "on this machine", "what it is"):
-        table.add_column(column, overflow="fold")
-    for one in found:
-        here = "-"
-        if one.entry.bundled:
-            here = "bundled" if one.where else "missing"
-        elif one.where or one.converted:
-            here = "converted" if one.converted else "fetched"
-        allowed = "yes" if one.entry.commercial else "no"
-        table.add_row(one.entry.name, allowed, here, f"{one.entry.description} {one.entry.licence}")
-    out.print(table)
+    rows = [
+        (
+            one.entry.name,
+            "yes" if one.entry.commercial else "no",
+            _place(one.entry.bundled, one.where is not None, one.converted),
+            f"{one.entry.description} {one.entry.licence}",
+        )
+        for one in known
+    ]
+    say_table(rows, header=("model", "commercial use", "on this machine", "what it is"))
     note(f"cache: {cache.folder}")
+
+
+def _place(bundled: bool, fetched: bool, converted: bool) -> str:
+    if bundled:
+        return "bundled" if fetched else "missing"
+    if converted:
+        return "converted"
+    return "fetched" if fetched else "-"
 
 
 @app.command()
@@ -69,17 +71,10 @@ def pull(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     from octet.separation.models.cache import Cache
     from octet.separation.models.resolve import pull as fetch
 
-    cache = Cache(read_settings(SeparationSettings).cache)
-    with progress_bar() as bar:
-        task = bar.add_task(name, total=None)
-        folder = fetch(
-            name,
-            cache=cache,
-            on_progress=lambda what, done, total: bar.update(
-                task, description=what, completed=done, total=total or None
-            ),
-        )
-    out.print(printable(str(folder)), markup=False)
+    with progress() as show:
+        cache = Cache(read_settings(SeparationSettings).cache)
+        folder = fetch(name, cache=cache, on_progress=show)
+    say(str(folder))
 
 
 @app.command()
@@ -94,18 +89,15 @@ def convert(
     from octet.separation.models.resolve import resolve
 
     settings = read_settings(SeparationSettings, trust_checkpoint=trust_checkpoint or None)
-    with progress_bar() as bar:
-        task = bar.add_task(printable(Path(model).name), total=None)
+    with progress() as show:
         resolved = resolve(
             model,
             policy=settings.model_policy,
             trust_checkpoint=settings.trust_checkpoint,
             cache=Cache(settings.cache),
-            on_progress=lambda what, done, total: bar.update(
-                task, description=printable(what), completed=done, total=total or None
-            ),
+            on_progress=show,
         )
     for member in resolved.members:
         if member.path is None:  # resolve() was asked for ONNX
             raise SettingError(f"{model} could not be converted")
-        out.print(printable(str(member.path)), markup=False)
+        say(str(member.path))

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from octet.cli.console import fail, note, out, printable, progress_bar
+from octet.cli.console import fail, note, progress, say, say_json, say_table
 from octet.errors import AudioError, OutputError, SettingError
-from octet.settings import SeparationSettings, read_settings
-from octet.tracks import folder_name
+from octet.settings import (
+    DeviceName,
+    FormatName,
+    PrecisionName,
+    SeparationSettings,
+    read_settings,
+)
+from octet.tracks import folder_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from octet.results.manifest import Manifest
     from octet.separation.separator import Separator
-
-
-class FormatChoice(StrEnum):
-    """File formats of the tracks."""
-
-    mp3 = "mp3"
-    flac = "flac"
-    wav = "wav"
-    ogg = "ogg"
-    opus = "opus"
-    m4a = "m4a"
-
-
-class DeviceChoice(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class PrecisionChoice(StrEnum):
-    """Arithmetic of the network."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
 
 
 def separate(
@@ -61,15 +34,15 @@ def separate(
         bool, typer.Option("--trust-checkpoint", help="Load pickled .th files; they can run code.")
     ] = False,
     audio_format: Annotated[
-        FormatChoice | None, typer.Option("--format", help="File format of the tracks.")
+        FormatName | None, typer.Option("--format", help="File format of the tracks.")
     ] = None,
     bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (float) for flac and wav.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="kb/s for mp3, ogg, opus, m4a.")] = None,
     tracks: Annotated[
         str | None, typer.Option(help="Only these, comma-separated: vocals,instrumental,...")
     ] = None,
-    device: Annotated[DeviceChoice | None, typer.Option(help="Where to compute.")] = None,
-    precision: Annotated[PrecisionChoice | None, typer.Option(help="Arithmetic.")] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
+    precision: Annotated[PrecisionName | None, typer.Option(help="Arithmetic.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Overlap of segments, 0 to 0.99.")] = None,
     shifts: Annotated[int | None, typer.Option(help="Average N passes at random offsets.")] = None,
     as_json: Annotated[
@@ -81,27 +54,28 @@ def separate(
         SeparationSettings,
         model=model,
         trust_checkpoint=trust_checkpoint or None,
-        format=audio_format and audio_format.value,
+        format=audio_format,
         bits=bits,
         bitrate=bitrate,
-        device=device and device.value,
-        precision=precision and precision.value,
+        device=device,
+        precision=precision,
         overlap=overlap,
         shifts=shifts,
     )
     separator = load(settings, _names(tracks))
     if not as_json:
         note(separator.source.description)
-    failed = 0
-    for file, folder in _folders(files, output):
+    failed = False
+    for file, name in zip(files, folder_names(files), strict=True):
+        folder = output / name
         try:
-            done = _one(separator, file, folder)
+            done = _separate_one(separator, file, folder)
         except (AudioError, OutputError) as error:
             fail(f"{file.name or file}: {error}")
-            failed += 1
+            failed = True
             continue
         if as_json:
-            typer.echo(json.dumps(json.loads(done.to_json()), ensure_ascii=False))
+            say_json(json.loads(done.to_json()), indent=None)
         else:
             _report(done, folder)
     if failed:
@@ -112,14 +86,7 @@ def load(settings: SeparationSettings, tracks: tuple[str, ...] | None = None) ->
     """A separator as the settings say, with a bar while its model is fetched or converted."""
     from octet.separation.separator import Separator
 
-    with progress_bar() as bar:
-        task = bar.add_task("", total=None, visible=False)
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(
-                task, description=printable(what), completed=done, total=total or None, visible=True
-            )
-
+    with progress() as show:
         return Separator.from_settings(settings, tracks=tracks, on_model=show)
 
 
@@ -132,42 +99,24 @@ def _names(tracks: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _folders(files: Iterable[Path], output: Path) -> Iterable[tuple[Path, Path]]:
-    """A folder for each file; songs of one name in one call get numbers."""
-    taken: set[str] = set()
-    for file in files:
-        name = folder_name(file)
-        number = 1
-        # Two names may differ in capitals alone, which some file systems do not tell apart.
-        while (unique := name if number == 1 else f"{name} ({number})").casefold() in taken:
-            number += 1
-        taken.add(unique.casefold())
-        yield file, output / unique
-
-
-def _one(separator: Separator, file: Path, folder: Path) -> Manifest:
-    with progress_bar() as bar:
-        task = bar.add_task(printable(file.name), total=1.0)
+def _separate_one(separator: Separator, file: Path, folder: Path) -> Manifest:
+    with progress() as show:
         return separator.separate(
-            file, folder, on_progress=lambda share: bar.update(task, completed=share)
+            file, folder, on_progress=lambda share: show(file.name, share, 1.0)
         )
 
 
 def _report(done: Manifest, folder: Path) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("track")
-    for column in ("RMS dBFS", "peak dBFS", "kB"):
-        table.add_column(column, justify="right")
-    for name, track in done.tracks.items():
-        size = f"{track.bytes / 1000:.0f}"
-        table.add_row(name, f"{track.rms_db:.1f}", f"{track.peak_db:.1f}", size)
-    out.print(table)
+    rows = [
+        (name, f"{track.rms_db:.1f}", f"{track.peak_db:.1f}", f"{track.bytes / 1000:.0f}")
+        for name, track in done.tracks.items()
+    ]
+    say_table(rows, header=("track", "RMS dBFS", "peak dBFS", "kB"), right=3)
     seconds = done.timings["total"]
     speed = done.song.duration / seconds if seconds else 0.0
-    out.print(
-        f"{printable(str(folder))}: {len(done.tracks)} tracks in {seconds:.1f} s "
-        f"({speed:.1f} times real time), null {done.null_db:.0f} dB",
-        markup=False,
+    say(
+        f"{folder}: {len(done.tracks)} tracks in {seconds:.1f} s "
+        f"({speed:.1f} times real time), null {done.null_db:.0f} dB"
     )
     if done.clipped:
         note(f"{done.clipped} samples were beyond full scale; --format wav --bits 32 keeps them")

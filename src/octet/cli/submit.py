@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octet.cli.console import fail, note, out, printable, progress_bar
-from octet.cli.remote import AsJson, Url, connect, how_far
-from octet.cli.separate import FormatChoice  # noqa: TC001  # typer reads it
+from octet.cli.console import AsJson, fail, note, progress, say, say_json
+from octet.cli.jobs import Url, connect, describe
 from octet.errors import ServiceError
-from octet.tracks import folder_name
+from octet.settings import FormatName  # noqa: TC001  # typer reads it
+from octet.tracks import folder_names
 
 if TYPE_CHECKING:
     from octet.client import Client
@@ -27,7 +26,7 @@ def submit(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
     audio_format: Annotated[
-        FormatChoice | None, typer.Option("--format", help="File format of the tracks.")
+        FormatName | None, typer.Option("--format", help="File format of the tracks.")
     ] = None,
     tracks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low.")] = None,
@@ -38,7 +37,7 @@ def submit(
     """Submit songs to a service, and fetch their tracks if asked."""
     options: dict[str, Any] = {
         "model": model,
-        "format": audio_format and audio_format.value,
+        "format": audio_format,
         "tracks": [part.strip() for part in tracks.split(",")] if tracks else None,
         "priority": priority,
         "webhook": webhook,
@@ -54,8 +53,9 @@ def submit(
                 failed = True
                 if isinstance(error, ServiceError) and error.status in (0, 401):
                     break  # it will be the same for all others
-        for number, (song, job) in enumerate(jobs):
-            folder = None if output is None else output / _folder(jobs[:number], song)
+        names = folder_names(song for song, _ in jobs)
+        for (song, job), name in zip(jobs, names, strict=True):
+            folder = None if output is None else output / name
             failed |= not _finish(client, song, job, wait, folder, as_json)
     if failed:
         raise typer.Exit(1)
@@ -67,35 +67,23 @@ def _finish(
     """Waits and fetches, as far as that was asked for, and says what there is."""
     try:
         if wait or folder is not None:
-            job = _waited(client, song, job)
+            with progress() as show:
+                job = client.wait(
+                    job["id"],
+                    on_progress=lambda seen: show(Path(song).name, seen["percent"], 100.0),
+                )
         if folder is not None:
             client.download_all(job["id"], folder)
     except (OSError, ServiceError) as error:
         fail(f"{song}: {_reason(error)}")
         return False
     if as_json:
-        typer.echo(json.dumps(job, ensure_ascii=False))
+        say_json(job, indent=None)
     else:
-        where = "" if folder is None else f"  {printable(str(folder))}"
-        out.print(f"{job['id']}  {how_far(job)}{where}", markup=False)
+        say(f"{job['id']}  {describe(job)}{'' if folder is None else f'  {folder}'}")
     if job.get("outcome") == "fallback":
         note(f"{song}: the separation failed, this is a fallback")
     return True
-
-
-def _waited(client: Client, song: str, job: dict[str, Any]) -> dict[str, Any]:
-    with progress_bar() as bar:
-        task = bar.add_task(printable(Path(song).name), total=100.0)
-        return client.wait(
-            job["id"], on_progress=lambda seen: bar.update(task, completed=seen["percent"])
-        )
-
-
-def _folder(before: list[tuple[str, dict[str, Any]]], song: str) -> str:
-    """The folder of a song; songs of one name in one call get numbers."""
-    name = folder_name(Path(song))
-    same = sum(folder_name(Path(other)).casefold() == name.casefold() for other, _ in before)
-    return f"{name} ({same + 1})" if same else name
 
 
 def _reason(error: OSError | ServiceError) -> str:

@@ -1,0 +1,129 @@
+"""`octet status`, `queue`, `cancel` and `dead`: the jobs of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from octet.cli.console import AsJson, fail, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from octet.client import Client
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Address of the service; else OCTET_URL, else port 5000."),
+]
+
+dead = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=False)
+
+
+def connect(url: str | None) -> Client:
+    """A client of the service; its key comes from OCTET_KEY, never from the command line."""
+    from octet.client import Client
+
+    return Client(url)
+
+
+def status(
+    job_id: Annotated[
+        str | None, typer.Argument(help="A job's id; the latest if left out.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Show how far a job is, or the latest jobs."""
+    with connect(url) as client:
+        jobs = [client.job(job_id)] if job_id else client.jobs(limit=20)
+    if as_json:
+        say_json(jobs[0] if job_id else jobs)
+    elif job_id:
+        say(f"{jobs[0]['id']}  {describe(jobs[0])}")
+        for name in ("name", "priority", "attempts", "created", "started", "finished"):
+            if jobs[0].get(name):
+                say(f"  {name}: {jobs[0][name]}")
+    elif jobs:
+        rows = [(job["id"], describe(job), job["name"]) for job in jobs]
+        say_table(rows, header=("job", "state", "song"))
+    else:
+        say("no jobs")
+
+
+def queue(as_json: AsJson = False, url: Url = None) -> None:
+    """Show what runs and what waits, in the order in which it will run."""
+    with connect(url) as client:
+        found = client.queue()
+    if as_json:
+        say_json(found)
+        return
+    for job in found["running"]:
+        say(f"{job['id']}  {describe(job)}")
+    for place, entry in enumerate(found["waiting"]):
+        priority = "" if entry["priority"] == "normal" else f", {entry['priority']} priority"
+        say(f"{entry['id']}  waiting, {place} before it{priority}")
+    more = found["depth"] - len(found["waiting"])
+    if more > 0:
+        say(f"... and {more} more")
+    say(f"{found['depth']} waiting, {len(found['running'])} running, {found['workers']} workers")
+
+
+def cancel(
+    job_id: Annotated[str, typer.Argument(help="The job's id.")],
+    url: Url = None,
+) -> None:
+    """Cancel a job. One that runs stops within seconds; what has ended stays as it is."""
+    with connect(url) as client:
+        job = client.cancel(job_id)
+    say(f"{job['id']}  {describe(job)}")
+    if job["state"] in ("done", "failed"):
+        fail("it had ended before")
+        raise typer.Exit(1)
+
+
+@dead.callback(invoke_without_command=True)
+def _dead(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_dead()
+
+
+@dead.command("list")
+def list_dead(as_json: AsJson = False, url: Url = None) -> None:
+    """List the latest dead letters with their reasons."""
+    with connect(url) as client:
+        letters = client.dead(limit=200)
+    if as_json:
+        say_json(letters)
+        return
+    for letter in letters:
+        say(f"{letter['id']}  {letter['code']}: {letter['reason']}")
+    if not letters:
+        say("no dead letters")
+
+
+@dead.command("replay")
+def replay_dead(
+    letter_ids: Annotated[list[str], typer.Argument(help="Ids, as `octet dead` lists them.")],
+    url: Url = None,
+) -> None:
+    """Put dead letters back on the queue, with their attempts at 0."""
+    with connect(url) as client:
+        for letter_id in letter_ids:
+            client.replay(letter_id)
+            say(f"{letter_id}  back on the queue")
+
+
+def describe(job: dict[str, Any]) -> str:
+    """A job's state in a few words."""
+    state = str(job["state"])
+    reason = f": {job['error']['message']}" if job.get("error") else ""
+    if state == "running":
+        left = job.get("seconds_left")
+        more = f", {left:.0f} s left" if left is not None else ""
+        stopping = ", stopping" if job.get("cancelling") else ""
+        return f"running, {job['percent']:.0f} %{more}{stopping}"
+    if state == "waiting" and job.get("position") is not None:
+        return f"waiting, {job['position']} before it"
+    if state == "done" and job.get("outcome") == "fallback":
+        return f"done, but only a fallback{reason}"
+    return state if state != "failed" else f"failed{reason}"
