@@ -10,13 +10,8 @@ import typer
 
 from octet.cli.console import fail, note, progress, say, say_json, say_table
 from octet.errors import AudioError, OutputError, SettingError
-from octet.settings import (
-    DeviceName,
-    FormatName,
-    PrecisionName,
-    SeparationSettings,
-    read_settings,
-)
+from octet.formats import FormatName  # noqa: TC001  # typer reads it
+from octet.settings import DeviceName, PrecisionName, SeparationSettings, read_settings
 from octet.tracks import folder_names
 
 if TYPE_CHECKING:

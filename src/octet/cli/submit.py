@@ -10,7 +10,7 @@ import typer
 from octet.cli.console import AsJson, fail, note, progress, say, say_json
 from octet.cli.jobs import Url, connect, describe
 from octet.errors import ServiceError
-from octet.settings import FormatName  # noqa: TC001  # typer reads it
+from octet.formats import FormatName  # noqa: TC001  # typer reads it
 from octet.tracks import folder_names
 
 if TYPE_CHECKING:
