@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -100,7 +100,7 @@ class Launcher:
                 f"the data folder {self.folder} cannot be made: {error.strerror}",
                 "Name another one with --data-dir",
             ) from error
-        watchers: list[asyncio.Task[None]] = []
+        watchers: list[asyncio.Task[Any]] = []
         async with self._valkey:
             try:
                 await self._take_up()
@@ -112,7 +112,7 @@ class Launcher:
                     on_ready()
                 watchers = [asyncio.create_task(self._keep(program)) for program in programs]
                 watchers.append(asyncio.create_task(self._valkey.keep()))
-                watchers.append(asyncio.create_task(_wait(stop)))
+                watchers.append(asyncio.create_task(stop.wait()))
                 ended, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
                 for watcher in ended:
                     watcher.result()  # raises if the queue could not be started again
@@ -175,10 +175,6 @@ class Launcher:
             log.warning("%s ended (%s); it starts again in %.0f s", program.name, status, pause)
             await asyncio.sleep(pause)
             self._start(program)
-
-
-async def _wait(stop: asyncio.Event) -> None:
-    await stop.wait()
 
 
 async def _stopped(programs: list[Program]) -> None:

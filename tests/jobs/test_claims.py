@@ -162,7 +162,6 @@ async def test_a_late_worker_changes_nothing(
             claims.retry(late, WRONG),
             claims.bury(late, WRONG),
             claims.release(late),
-            claims.cancelled(late),
         ):
             with pytest.raises(LeaseLostError):
                 await end

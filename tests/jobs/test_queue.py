@@ -173,7 +173,7 @@ async def test_a_running_job_is_told_to_stop(queue: JobQueue, claims: Claims) ->
     assert asked is not None
     assert (asked.state, asked.cancelling) == ("running", True)
     assert await claims.renew(claim) == "cancelled"
-    ended = await claims.cancelled(claim)
+    ended = await claims.release(claim)
 
     assert (ended.state, ended.cancelling) == ("cancelled", False)
     assert await queue.depth() == 0
@@ -188,7 +188,7 @@ async def test_a_job_that_is_wanted_again_while_it_is_stopped_waits_again(
     await queue.cancel(song(1))
 
     await queue.submit(request(1))
-    ended = await claims.cancelled(claim)
+    ended = await claims.release(claim)
 
     assert (ended.state, ended.attempts) == ("waiting", 0)
     assert await take_all(claims) == [song(1)]

@@ -1,7 +1,7 @@
 """A worker's side of the queue: take, renew, and end in exactly one way.
 
-A claim ends with `finish`, `retry` (that says yes), `bury`, `release` or `cancelled`. Each of
-them, and `renew`, checks the claim's token in the same step (fencing): whoever lost the lease
+A claim ends with `finish`, `retry` (that says yes), `bury`, or `release`. Each of them, and
+`renew`, checks the claim's token in the same step (fencing): whoever lost the lease
 gets LeaseLostError and has changed nothing. All of them may be called again after a lost reply.
 """
 
@@ -17,14 +17,14 @@ from octet.jobs import keys
 from octet.jobs.job import Job
 from octet.jobs.message import callback_entry, read_message
 from octet.jobs.queue import job_of, record_fields
-from octet.jobs.server import Scripts, queue_errors, reply_of
+from octet.jobs.server import reply_of, run_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from octet.jobs.job import JobError, Outcome
 
-_NAP = 1.0
+_LONGEST_WAIT = 1.0
 """Seconds of one blocking wait on `toWorker`; the other lists are looked at in between."""
 
 _LONGEST_REASON = 2000
@@ -63,7 +63,6 @@ class Claims:
         self, client: Redis, worker: str, *, lease: float = 30.0, attempts: int = 3
     ) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
         self._worker = worker
         self._lease = int(lease * 1000)
         self._attempts = attempts
@@ -75,7 +74,7 @@ class Claims:
         Needed about every third of a lease, from the supervisor, also while nothing runs and
         `take` is not being called (`take` says it as well, each second).
         """
-        await self._scripts.run("heartbeat", self._worker, self._lease)
+        await run_script(self._redis, "heartbeat", self._worker, self._lease)
 
     async def take(self, wait: float = 5.0) -> Claim | None:
         """The next job, claimed: high priority first, then `toWorker`, then low.
@@ -96,9 +95,9 @@ class Claims:
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
         while True:
-            message = await self._next()
+            message: bytes | None = await run_script(self._redis, "take", self._worker, self._lease)
             if message is None and loop.time() < until:
-                message = await self._nap(min(_NAP, max(until - loop.time(), 0.01)))
+                message = await self._wait(min(_LONGEST_WAIT, max(until - loop.time(), 0.01)))
             if message is not None:
                 claim = await self.claim(message)
                 if claim is not None:
@@ -114,11 +113,14 @@ class Claims:
         try:
             read = read_message(message)
         except MessageError as error:
-            await self._scripts.run("reject", self._worker, message, error.code, error.message)
+            await run_script(
+                self._redis, "reject", self._worker, message, error.code, error.message
+            )
             return None
         token = uuid.uuid4().hex
         request = read.request
-        answer = await self._scripts.run(
+        answer = await run_script(
+            self._redis,
             "claim",
             request.job_id,
             self._worker,
@@ -146,7 +148,7 @@ class Claims:
             left: seconds that remain, if known.
 
         Returns:
-            "cancelled" when somebody wants the job to end: stop, then call `cancelled`.
+            "cancelled" when somebody wants the job to end: stop, then call `release`.
 
         Raises:
             LeaseLostError: the job is another's; stop, publish nothing.
@@ -203,22 +205,14 @@ class Claims:
         await self._fenced("bury", claim, "failed", *_error(error))
         return await self._read(claim)
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim) -> Job:
         """Hands the job back unharmed, to be taken next; the attempt does not count.
+
+        Also the end of work that was stopped because `renew` answered "cancelled": the job is
+        cancelled then, unless it has been submitted again in the meantime.
 
         Raises:
             LeaseLostError: the job is another's already.
-        """
-        await self._fenced("release", claim, "")
-
-    async def cancelled(self, claim: Claim) -> Job:
-        """The work has been stopped, as `renew` asked.
-
-        When the job has been submitted again in the meantime it waits, as after `release`;
-        otherwise it is cancelled.
-
-        Raises:
-            LeaseLostError: the job is another's.
         """
         await self._fenced("release", claim, "")
         return await self._read(claim)
@@ -228,32 +222,26 @@ class Claims:
 
         Claims are not touched: end them before.
         """
-        await self._scripts.run("leave", self._worker)
+        await run_script(self._redis, "leave", self._worker)
 
-    async def _next(self) -> bytes | None:
-        """Moves the next message that waits to the worker's list; None when nothing waits."""
-        message: bytes | None = await self._scripts.run("take", self._worker, self._lease)
-        return message
-
-    async def _nap(self, seconds: float) -> bytes | None:
+    async def _wait(self, seconds: float) -> bytes | None:
         """Waits for a message on `toWorker`, which moves it to the worker's list by itself."""
-        async with queue_errors():
-            message: bytes | None = await reply_of(
-                self._redis.blmove(
-                    keys.QUEUE,
-                    self._inbox,
-                    seconds,  # type: ignore[arg-type]  # servers take fractions, the type is int
-                    "RIGHT",
-                    "LEFT",
-                )
+        message: bytes | None = await reply_of(
+            self._redis.blmove(
+                keys.QUEUE,
+                self._inbox,
+                seconds,  # type: ignore[arg-type]  # servers take fractions, the type is int
+                "RIGHT",
+                "LEFT",
             )
+        )
         return message
 
     async def _fenced(
         self, script: str, claim: Claim, expected: str, *arguments: str | int
     ) -> bytes:
         """Runs a script that checks the token; another answer than `expected` is a loss too."""
-        answer: bytes = await self._scripts.run(script, claim.job.id, claim.token, *arguments)
+        answer: bytes = await run_script(self._redis, script, claim.job.id, claim.token, *arguments)
         if answer == b"lost" or (expected and answer != expected.encode()):
             raise LeaseLostError(
                 f"job {claim.job.id} belongs to another worker by now", "publish nothing of it"
@@ -262,8 +250,7 @@ class Claims:
 
     async def _read(self, claim: Claim) -> Job:
         """The job after its end; without a record (it was discarded at once) as it was."""
-        async with queue_errors():
-            record = await reply_of(self._redis.hgetall(keys.JOB + claim.job.id))
+        record = await reply_of(self._redis.hgetall(keys.JOB + claim.job.id))
         return Job.from_record(record) if record else claim.job
 
 

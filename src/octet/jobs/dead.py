@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octet.jobs import keys
-from octet.jobs.server import Scripts, queue_errors, reply_of
+from octet.jobs.server import reply_of, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,24 +44,20 @@ class DeadLetters:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
 
     async def count(self) -> int:
         """How many there are."""
-        async with queue_errors():
-            return int(await reply_of(self._redis.zcard(keys.DEAD)))
+        return int(await reply_of(self._redis.zcard(keys.DEAD)))
 
     async def list(self, *, start: int = 0, limit: int = 50) -> Sequence[DeadLetter]:
         """Some of them, the newest first."""
-        async with queue_errors():
-            ids = await reply_of(self._redis.zrevrange(keys.DEAD, start, start + limit - 1))
+        ids = await reply_of(self._redis.zrevrange(keys.DEAD, start, start + limit - 1))
         found = [await self.get(name.decode()) for name in ids]
         return [letter for letter in found if letter is not None]
 
     async def get(self, letter_id: str) -> DeadLetter | None:
         """The letter of this id; None when there is none."""
-        async with queue_errors():
-            record = await reply_of(self._redis.hgetall(keys.DEAD_LETTER + letter_id))
+        record = await reply_of(self._redis.hgetall(keys.DEAD_LETTER + letter_id))
         if not record:
             return None
         return DeadLetter(
@@ -79,7 +75,7 @@ class DeadLetters:
         Returns:
             False when there is no such letter.
         """
-        return bool(await self._scripts.run("replay", letter_id))
+        return bool(await run_script(self._redis, "replay", letter_id))
 
     async def discard(self, letter_id: str) -> bool:
         """Forgets it, and the record of its job (atomic).
@@ -87,4 +83,4 @@ class DeadLetters:
         Returns:
             False when there is no such letter.
         """
-        return bool(await self._scripts.run("discard", letter_id))
+        return bool(await run_script(self._redis, "discard", letter_id))

@@ -1,4 +1,4 @@
-"""A job: what is asked for, and how far it has come."""
+"""A job: the request for it, and its record."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Callback:
-    """Somebody to tell when the job ends.
+    """An address that hears of the job's end.
 
     `lab`: the contract's callback, `data` is POSTed as JSON when files were published.
     `event`: a signed event about the end, whatever it is; `data` is not used.
@@ -89,14 +89,14 @@ class Callback:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a producer asks for.
+    """A producer's request for a separation.
 
     Attributes:
         song: the song's name, 32 to 128 hex digits (the SHA-256 of its bytes in Octet's own
             jobs), in the case in which it was given.
         recipe: what to do with it.
         bucket, object: where the song lies; None where the producer did not say.
-        callbacks: whom to tell.
+        callbacks: who hears of its end.
         priority: before or after the others.
         name: what the client called the file, for people only. Not a path.
 
@@ -162,7 +162,7 @@ class Job:
             the latest claim.
         worker: who has it, or had it last; empty before the first claim.
         error: of the latest attempt that failed; stays after a fallback as its reason.
-        cancelling: somebody has asked for its end, and the worker has not seen it yet.
+        cancelling: it is to be cancelled, and its worker has not seen that yet.
         message: the message on the queue, byte for byte.
     """
 

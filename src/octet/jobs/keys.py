@@ -35,7 +35,7 @@ JOB = "octet:job:"
 """Hash `octet:job:<id>`: the record of a job (fields in job.py)."""
 
 CALLBACKS = "octet:callbacks:"
-"""List `octet:callbacks:<job id>`: whom to tell when the job ends, JSON objects of strings."""
+"""List `octet:callbacks:<job id>`: its callbacks, JSON objects of strings (message.py)."""
 
 JOBS = "octet:jobs"
 """Sorted set: id of every recorded job -> time of its creation (microseconds)."""

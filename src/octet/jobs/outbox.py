@@ -1,7 +1,7 @@
-"""What is to be POSTed to others, kept until it is delivered or given up.
+"""The outbox: deliveries to callbacks, kept until they have arrived or are given up.
 
 A job's deliveries are put here in the very step that ends the job, so that no crash loses one.
-Whoever delivers (the webhooks room) claims what is due under a lease, and then either
+A deliverer (outbound/webhooks.py) claims what is due under a lease, and then either
 reschedules or finishes it. After a crash in between the lease runs out and it is due again:
 each delivery is made at least once, always with the same id.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from octet.jobs import keys
-from octet.jobs.server import Scripts, queue_errors, reply_of
+from octet.jobs.server import reply_of, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One thing to tell to one address.
+    """One POST to one address.
 
     Attributes:
         id: stays the same over all attempts (the header webhook-id).
@@ -64,12 +64,11 @@ class Outbox:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
 
     async def add(self, url: str, body: str, *, kind: CallbackKind = "event") -> str:
         """Adds a delivery that is no job's end (a test event), due at once. Returns its id."""
         name = f"msg_{uuid.uuid4().hex}"
-        await self._scripts.run("deliver", name, url, body, kind)
+        await run_script(self._redis, "deliver", name, url, body, kind)
         return name
 
     async def claim(self, limit: int = 10, *, lease: float = 60.0) -> Sequence[Delivery]:
@@ -80,22 +79,20 @@ class Outbox:
             lease: longer than one attempt can take.
         """
         token = uuid.uuid4().hex
-        found = await self._scripts.run("due", limit, int(lease * 1000), token)
+        found = await run_script(self._redis, "due", limit, int(lease * 1000), token)
         return [_delivery(dict(zip(flat[::2], flat[1::2], strict=True)), token) for flat in found]
 
     async def next_due(self) -> float | None:
         """Seconds until something is due, 0 when something is; None when there is nothing."""
-        async with queue_errors():
-            first = await reply_of(self._redis.zrange(keys.OUTBOX, 0, 0, withscores=True))
-            seconds, micros = await reply_of(self._redis.time())
+        first = await reply_of(self._redis.zrange(keys.OUTBOX, 0, 0, withscores=True))
+        seconds, micros = await reply_of(self._redis.time())
         if not first:
             return None
         return float(max(0.0, first[0][1] / 1e3 - (seconds + micros / 1e6)))
 
     async def pending(self) -> int:
         """How many are not finished."""
-        async with queue_errors():
-            return int(await reply_of(self._redis.zcard(keys.OUTBOX)))
+        return int(await reply_of(self._redis.zcard(keys.OUTBOX)))
 
     async def reschedule(self, delivery: Delivery, delay: float) -> bool:
         """The attempt failed: it counts, and the next is due in `delay` seconds (atomic).
@@ -104,7 +101,9 @@ class Outbox:
             False when the lease has run out and somebody else has it; nothing is changed then.
         """
         return bool(
-            await self._scripts.run("postpone", delivery.id, delivery.token, int(delay * 1000))
+            await run_script(
+                self._redis, "postpone", delivery.id, delivery.token, int(delay * 1000)
+            )
         )
 
     async def finish(self, delivery: Delivery) -> bool:
@@ -113,7 +112,7 @@ class Outbox:
         Returns:
             False when somebody else has it by now; nothing is changed then.
         """
-        return bool(await self._scripts.run("delivered", delivery.id, delivery.token))
+        return bool(await run_script(self._redis, "delivered", delivery.id, delivery.token))
 
 
 def _delivery(record: Mapping[bytes, bytes], token: str) -> Delivery:

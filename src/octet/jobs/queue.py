@@ -1,7 +1,7 @@
-"""The queue as its producers and onlookers see it: submit, cancel, look.
+"""The queue as its clients see it: submit, cancel, read, watch.
 
-A worker's side is claims.py; what is given up lies with dead.py, what is to be told to others
-with outbox.py.
+A worker's side is claims.py; jobs that were given up are in dead.py, deliveries to others in
+outbox.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from octet.errors import KeyReusedError, MessageError
 from octet.jobs import keys
 from octet.jobs.job import STATES, Job, JobRequest, Priority, State
 from octet.jobs.message import callback_entry, read_message, write_message
-from octet.jobs.server import Scripts, queue_errors, reply_of
+from octet.jobs.server import queue_errors, reply_of, run_script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -67,7 +67,6 @@ class JobQueue:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
 
     async def submit(
         self,
@@ -83,8 +82,8 @@ class JobQueue:
         The same song and recipe while it waits or runs is the same job: nothing is queued, and
         the request's callbacks are added to the job's (each only once). A job that failed or
         was cancelled runs anew with attempts at 0. A job that is done stays done and is
-        returned as it is, `created` False: whether its files are still there is for the caller
-        to see, who then says `again`; callbacks are not kept in that case, the caller tells.
+        returned as it is, `created` False. The caller checks whether its files are still there
+        (and says `again` if not), and makes the callbacks, which are not kept in that case.
 
         Args:
             request: what to do.
@@ -100,7 +99,8 @@ class JobQueue:
         message = write_message(request, submission)
         key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else ""
         fields = record_fields(request, message)
-        answer = await self._scripts.run(
+        answer = await run_script(
+            self._redis,
             "submit",
             request.job_id,
             submission,
@@ -125,8 +125,7 @@ class JobQueue:
         A message that somebody else pushed has no record until a worker claims it: see
         `find_waiting`.
         """
-        async with queue_errors():
-            record = await reply_of(self._redis.hgetall(keys.JOB + job_id))
+        record = await reply_of(self._redis.hgetall(keys.JOB + job_id))
         return Job.from_record(record) if record else None
 
     async def cancel(self, job_id: str) -> Job | None:
@@ -136,7 +135,7 @@ class JobQueue:
         which its worker sees when it next renews. What has ended stays as it is. Works for
         waiting messages of others too; that takes time with the length of the queue.
         """
-        answer = await self._scripts.run("cancel", job_id)
+        answer = await run_script(self._redis, "cancel", job_id)
         if answer:
             return job_of(answer)
         found = await self.find_waiting(job_id)
@@ -144,7 +143,7 @@ class JobQueue:
             return None
         request = read_message(found.message).request
         fields = record_fields(request, found.message)
-        answer = await self._scripts.run("cancel", job_id, *fields)
+        answer = await run_script(self._redis, "cancel", job_id, *fields)
         return job_of(answer) if answer else None
 
     async def queue(self) -> list[str]:
@@ -176,7 +175,7 @@ class JobQueue:
 
     async def position(self, job_id: str) -> int | None:
         """How many messages will be taken before this job's; None when it does not wait."""
-        answer = await self._scripts.run("position", job_id)
+        answer = await run_script(self._redis, "position", job_id)
         if answer is not None:
             return int(answer) if answer >= 0 else None
         ids = [entry.job_id for entry in await self.waiting()]
@@ -218,9 +217,8 @@ class JobQueue:
 
     async def workers(self) -> dict[str, float]:
         """The workers that are alive, each with the seconds until its heartbeat runs out."""
-        async with queue_errors():
-            found = await reply_of(self._redis.zrange(keys.WORKERS, 0, -1, withscores=True))
-            seconds, micros = await reply_of(self._redis.time())
+        found = await reply_of(self._redis.zrange(keys.WORKERS, 0, -1, withscores=True))
+        seconds, micros = await reply_of(self._redis.time())
         now = seconds + micros / 1e6
         return {name.decode(): expiry / 1e3 - now for name, expiry in found if expiry / 1e3 > now}
 

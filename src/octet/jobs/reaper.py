@@ -1,4 +1,4 @@
-"""Puts back what has no living owner, and forgets what is old."""
+"""The reaper: puts back what has no living owner, and forgets old records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octet.jobs import keys
-from octet.jobs.server import Scripts, queue_errors
+from octet.jobs.server import queue_errors, run_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -39,7 +39,6 @@ class Reaper:
 
     def __init__(self, client: Redis, *, keep_days: float = 30.0) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
         self._keep = int(keep_days * 86_400_000)
 
     async def reap(self, *, thorough: bool = False) -> Reaped:
@@ -56,8 +55,8 @@ class Reaper:
             QueueUnavailableError: the server does not answer.
         """
         orphans = await self._orphans() if thorough else []
-        messages, jobs = await self._scripts.run("reap", int(thorough), *orphans)
-        forgotten = await self._scripts.run("forget", self._keep)
+        messages, jobs = await run_script(self._redis, "reap", int(thorough), *orphans)
+        forgotten = await run_script(self._redis, "forget", self._keep)
         return Reaped(int(messages), int(jobs), int(forgotten))
 
     async def resume(self) -> Reaped:
@@ -69,7 +68,7 @@ class Reaper:
             QueueUnavailableError: the server does not answer.
         """
         owners = await self._orphans()
-        messages, jobs = await self._scripts.run("resume", INTERRUPTIONS, *owners)
+        messages, jobs = await run_script(self._redis, "resume", INTERRUPTIONS, *owners)
         return Reaped(int(messages), int(jobs), 0)
 
     async def _orphans(self) -> list[str]:

@@ -96,15 +96,6 @@ def connect(url: str) -> Redis:
         ) from None
 
 
-@cache
-def script_text(name: str) -> str:
-    """The script lua/NAME.lua, after the table of key names `K` and lua/common.lua."""
-    table = ", ".join(f"{short} = '{key}'" for short, key in _NAMES.items())
-    folder = files("octet.jobs").joinpath("lua")
-    common = folder.joinpath("common.lua").read_text("utf-8")
-    return f"local K = {{{table}}}\n{common}\n{folder.joinpath(f'{name}.lua').read_text('utf-8')}"
-
-
 @asynccontextmanager
 async def queue_errors() -> AsyncIterator[None]:
     """Turns the client's errors inside of it into QueueUnavailableError and QueueError."""
@@ -119,35 +110,43 @@ async def queue_errors() -> AsyncIterator[None]:
         raise QueueError(f"the queue server refused a command ({error})") from error
 
 
-async def reply_of(reply: Awaitable[Any] | Any) -> Any:
-    """The reply of a command, of which the client says that it may not be awaitable."""
-    return await reply
+async def reply_of(command: Awaitable[Any] | Any) -> Any:
+    """The reply of a command, of which the client says that it may not be awaitable.
+
+    Raises:
+        QueueUnavailableError: the server does not answer; the command may or may not have run.
+        QueueError: the server refused.
+    """
+    async with queue_errors():
+        return await command
 
 
-class Scripts:
-    """The scripts on one client; each runs as one atomic step on the server."""
+async def run_script(client: Redis, name: str, *arguments: str | bytes | int) -> Any:
+    """The reply of the script lua/NAME.lua with these ARGV, which runs as one atomic step.
 
-    def __init__(self, client: Redis) -> None:
-        self._redis = client
-
-    async def run(self, name: str, *arguments: str | bytes | int) -> Any:
-        """Runs lua/NAME.lua with these ARGV.
-
-        Raises:
-            QueueUnavailableError: the server does not answer; the script may or may not have
-                run.
-            QueueError: the server refused.
-        """
-        text = script_text(name)
-        async with queue_errors():
-            try:
-                return await reply_of(self._redis.evalsha(_hash_of(text), 0, *arguments))
-            except exceptions.NoScriptError:
-                # Not SCRIPT LOAD and again: the server may be another one by then.
-                return await reply_of(self._redis.eval(text, 0, *arguments))
+    Raises:
+        QueueUnavailableError: the server does not answer; the script may or may not have run.
+        QueueError: the server refused.
+    """
+    text = script_text(name)
+    async with queue_errors():
+        try:
+            return await client.evalsha(_sha1(text), 0, *arguments)
+        except exceptions.NoScriptError:
+            # Not SCRIPT LOAD and again: the server may be another one by then.
+            return await client.eval(text, 0, *arguments)
 
 
 @cache
-def _hash_of(text: str) -> str:
+def script_text(name: str) -> str:
+    """The script lua/NAME.lua, after the table of key names `K` and lua/common.lua."""
+    table = ", ".join(f"{short} = '{key}'" for short, key in _NAMES.items())
+    folder = files("octet.jobs").joinpath("lua")
+    common = folder.joinpath("common.lua").read_text("utf-8")
+    return f"local K = {{{table}}}\n{common}\n{folder.joinpath(f'{name}.lua').read_text('utf-8')}"
+
+
+@cache
+def _sha1(text: str) -> str:
     """What the server calls a script."""
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -191,7 +191,7 @@ class Supervisor:
             if isinstance(error, LeaseLostError) or (kept.done() and kept.result() == "lost"):
                 self._lost(claim)
             elif isinstance(error, CancelledError) or kept.done():
-                await outlast(lambda: kit.claims.cancelled(claim))
+                await outlast(lambda: kit.claims.release(claim))
                 self.metrics.jobs.labels("cancelled").inc()
                 log.info("%s is cancelled", claim.job.id)
             elif overdue.done():

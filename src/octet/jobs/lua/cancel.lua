@@ -19,13 +19,13 @@ if not state then
   if #ARGV == 1 or remove(ARGV[#ARGV]) == 0 then
     return nil
   end
-  begin(id, 2, '')
-  conclude(id, 'cancelled', 'cancelled')
+  start_run(id, 2, '')
+  end_job(id, 'cancelled', 'cancelled')
 elseif state == 'waiting' and remove(field(id, 'message')) > 0 then
-  conclude(id, 'cancelled', 'cancelled')
+  end_job(id, 'cancelled', 'cancelled')
 elseif not has_ended(state) then
   -- It runs, or a worker has just moved its message: whoever claims it will see the mark.
   redis.call('HSET', K.job .. id, 'cancel', 1)
-  tell(id)
+  announce(id)
 end
 return redis.call('HGETALL', K.job .. id)

@@ -33,7 +33,7 @@ if submission ~= '' and state
   return {'stale'}
 end
 if not state or has_ended(state) then
-  begin(id, 9 + count, submission)
+  start_run(id, 9 + count, submission)
 end
 add_callbacks(id, 9, count)
 if state == 'running' and tonumber(field(id, 'lease')) > time then
@@ -41,7 +41,7 @@ if state == 'running' and tonumber(field(id, 'lease')) > time then
 end
 redis.call('HSET', record, 'message', message)
 if field(id, 'cancel') == '1' then
-  conclude(id, 'cancelled', 'cancelled')
+  end_job(id, 'cancelled', 'cancelled')
   return {'cancelled'}
 end
 
@@ -62,5 +62,5 @@ redis.call('ZADD', K.workers, digits(time + lease), worker)
 redis.call('HSET', record, 'worker', worker, 'token', token, 'lease', digits(time + lease),
   'started', digits(time), 'exhausted', exhausted, 'percent', 0)
 set_state(id, 'running')
-tell(id)
+announce(id)
 return {'claimed', exhausted, redis.call('HGETALL', record)}

@@ -32,7 +32,7 @@ local function field(id, name)
   return redis.call('HGET', K.job .. id, name)
 end
 
-local function tell(id)
+local function announce(id)
   redis.call('PUBLISH', K.events .. id, field(id, 'state'))
 end
 
@@ -62,7 +62,7 @@ end
 
 -- A new run, waiting: whatever was recorded of an earlier one goes.
 -- The record's fields are ARGV[first], ARGV[first + 1], ... as name, value, name, value.
-local function begin(id, first, submission)
+local function start_run(id, first, submission)
   forget_job(id)
   forget_letter(id)
   local time = micros()
@@ -84,7 +84,7 @@ end
 -- A message of high priority goes straight onto an empty toWorker, where a blocked worker
 -- wakes at once. If another one comes before it was taken, it joins those of high priority,
 -- so that they stay in their order.
-local function straight(message)
+local function push_high(message)
   local last = redis.call('GET', K.straight)
   if last and redis.call('LINDEX', K.queue, -1) == last then
     redis.call('LMOVE', K.queue, K.high, 'RIGHT', 'LEFT')
@@ -100,7 +100,7 @@ end
 -- Behind all others of its priority.
 local function enqueue(message, priority)
   if priority == 'high' then
-    if not straight(message) then
+    if not push_high(message) then
       redis.call('LPUSH', K.high, message)
     end
   elseif priority == 'low' then
@@ -113,7 +113,7 @@ end
 -- Before all others of its priority: it was its turn already.
 local function put_back(message, priority)
   if priority == 'high' then
-    if not straight(message) then
+    if not push_high(message) then
       redis.call('RPUSH', K.high, message)
     end
   elseif priority == 'low' then
@@ -125,7 +125,7 @@ end
 
 -- What a worker had moved and not claimed goes back, to be taken next; counts it. The newest
 -- is on the left, so the oldest comes to lie rightmost.
-local function drain(worker)
+local function return_inbox(worker)
   local inbox = inbox_of(worker)
   local messages = redis.call('LRANGE', inbox, 0, -1)
   for _, message in ipairs(messages) do
@@ -163,7 +163,7 @@ local function deliver_callbacks(id, state, outcome, time)
 end
 
 -- The claim is over. `past` and `verdict` answer the same call again, after a lost reply.
-local function let_go(id, verdict)
+local function end_claim(id, verdict)
   redis.call('LREM', K.inflight, 0, id)
   local token = field(id, 'token')
   if token and token ~= '' then
@@ -173,9 +173,9 @@ local function let_go(id, verdict)
 end
 
 -- The job ends as `state`; `outcome` is complete, fallback, failed or cancelled.
-local function conclude(id, state, outcome)
+local function end_job(id, state, outcome)
   local time = digits(now())
-  let_go(id, state)
+  end_claim(id, state)
   set_state(id, state)
   redis.call('HDEL', K.job .. id, 'cancel')
   redis.call('HSET', K.job .. id, 'finished', time)
@@ -186,7 +186,7 @@ local function conclude(id, state, outcome)
     redis.call('ZADD', K.ended, time, id)
   end
   deliver_callbacks(id, state, outcome, time)
-  tell(id)
+  announce(id)
 end
 
 local function bury(id, code, reason)
@@ -195,20 +195,20 @@ local function bury(id, code, reason)
   redis.call('HSET', K.letter .. id, 'message', field(id, 'message'), 'job', id,
     'code', code, 'reason', reason, 'time', time)
   redis.call('ZADD', K.dead, time, id)
-  conclude(id, 'failed', 'failed')
+  end_job(id, 'failed', 'failed')
 end
 
 -- The job waits again, by put_back or enqueue; or it ends, if that was asked for.
 local function wait_again(id, place)
   if field(id, 'cancel') == '1' then
-    conclude(id, 'cancelled', 'cancelled')
+    end_job(id, 'cancelled', 'cancelled')
     return
   end
-  let_go(id, 'waiting')
+  end_claim(id, 'waiting')
   set_state(id, 'waiting')
   redis.call('HSET', K.job .. id, 'percent', 0)
   place(field(id, 'message'), field(id, 'priority'))
-  tell(id)
+  announce(id)
 end
 
 -- The job is taken from whoever had it, who gets 'lost' should he still end it.

@@ -15,5 +15,5 @@ if ARGV[4] ~= '' then
 elseif ARGV[3] == 'complete' then
   redis.call('HDEL', K.job .. ARGV[1], 'error_code', 'error')
 end
-conclude(ARGV[1], 'done', ARGV[3])
+end_job(ARGV[1], 'done', ARGV[3])
 return 'done'

@@ -5,5 +5,5 @@
 --
 -- ARGV: worker.
 
-drain(ARGV[1])
+return_inbox(ARGV[1])
 redis.call('ZREM', K.workers, ARGV[1])

@@ -18,13 +18,13 @@ local time = now()
 local messages, jobs = 0, 0
 
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.workers, '-inf', digits(time))) do
-  messages = messages + drain(worker)
+  messages = messages + return_inbox(worker)
 end
 redis.call('ZREMRANGEBYSCORE', K.workers, '-inf', digits(time - 86400000))
 for index = 2, #ARGV do
   local heartbeat = redis.call('ZSCORE', K.workers, ARGV[index])
   if not heartbeat or tonumber(heartbeat) <= time then
-    messages = messages + drain(ARGV[index])
+    messages = messages + return_inbox(ARGV[index])
   end
 end
 

@@ -16,6 +16,6 @@ redis.call('HSET', record, 'lease', expiry)
 redis.call('ZADD', K.workers, expiry, ARGV[3])
 if ARGV[5] ~= '' then
   redis.call('HSET', record, 'percent', ARGV[5], 'left', ARGV[6])
-  tell(id)
+  announce(id)
 end
 return field(id, 'cancel') == '1' and 'cancelled' or 'go on'

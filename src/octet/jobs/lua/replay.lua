@@ -19,7 +19,7 @@ if job ~= '' and field(job, 'state') then
     'interruptions')
   redis.call('HSET', K.job .. job, 'attempts', 0, 'percent', 0)
   set_state(job, 'waiting')
-  tell(job)
+  announce(job)
 end
 enqueue(message, priority)
 return 1

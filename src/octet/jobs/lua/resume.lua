@@ -13,7 +13,7 @@
 local most = tonumber(ARGV[1])
 local messages, jobs = 0, 0
 for index = 2, #ARGV do
-  messages = messages + drain(ARGV[index])
+  messages = messages + return_inbox(ARGV[index])
 end
 redis.call('DEL', K.workers)
 for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do

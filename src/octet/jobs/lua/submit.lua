@@ -36,13 +36,13 @@ if state and field(id, 'submission') == submission then
 elseif state == 'waiting' or state == 'running' then
   add_callbacks(id, 8, count)
   if redis.call('HDEL', K.job .. id, 'cancel') == 1 then
-    tell(id)
+    announce(id)
   end
 elseif state ~= 'done' or again then
-  begin(id, 8 + count, submission)
+  start_run(id, 8 + count, submission)
   add_callbacks(id, 8, count)
   enqueue(field(id, 'message'), field(id, 'priority'))
-  tell(id)
+  announce(id)
   word = 'created'
 end
 return {word, redis.call('HGETALL', K.job .. id)}
