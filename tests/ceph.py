@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.storage.config import StorageConfig
+from octet.storage.open import StorageConfig
 from tests.servers import find_free_port
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from octet.errors import SettingError
 from octet.formats import FormatName  # pydantic reads it
-from octet.storage.config import StorageConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -181,20 +180,6 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least weight of what is logged."
     )
-
-    def storage_config(self) -> StorageConfig:
-        """What `octet.storage.open.open_buckets` needs to know."""
-        return StorageConfig(
-            storage=self.storage,
-            endpoint=self.minio_endpoint,
-            access_key=self.minio_access_key.get_secret_value(),
-            secret_key=self.minio_secret_key.get_secret_value(),
-            secure=self.minio_secure,
-            region=self.s3_region,
-            public_endpoint=self.public_endpoint,
-            queue_bucket=self.queue_bucket,
-            output_bucket=self.output_bucket,
-        )
 
     @field_validator("api_keys", "allow_hosts", "fallback", mode="before")
     @classmethod

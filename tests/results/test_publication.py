@@ -13,8 +13,7 @@ import pytest
 from octet.errors import LeaseLostError, ObjectMissingError, StorageUnavailableError
 from octet.results.keys import STAGING, ResultKeys
 from octet.results.publication import Publication, Published, read_manifest, sweep, withdraw
-from octet.storage.config import StorageConfig
-from octet.storage.open import open_buckets
+from octet.storage.open import StorageConfig, open_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

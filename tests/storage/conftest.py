@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.storage.config import StorageConfig
-from octet.storage.open import Buckets, open_buckets
+from octet.storage.open import Buckets, StorageConfig, open_buckets
 
 if TYPE_CHECKING:
     from pathlib import Path

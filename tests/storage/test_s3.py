@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from octet.errors import SettingError, StorageError, StorageUnavailableError
-from octet.storage.config import StorageConfig
-from octet.storage.open import open_buckets
+from octet.storage.open import StorageConfig, open_buckets
 from tests.ceph import ACCESS_KEY, SECRET_KEY
 from tests.storage.proxy import line_to, server_that_says
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from octet.storage.bucket import Bucket, ObjectHead
+    from octet.storage.bucket import Bucket
+    from octet.storage.headers import ObjectHead
 
 _CHUNK = 256 * 1024
 

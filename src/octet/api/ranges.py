@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from octet.api.errors import is_lab, problem
 from octet.formats import FORMATS
+from octet.storage.headers import disposition
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -80,16 +80,6 @@ async def send_link(bucket: Bucket, key: str) -> Response | None:
     await bucket.head(key)
     address = await bucket.presign(key, _LINK_LASTS)
     return RedirectResponse(address, 307) if address is not None else None
-
-
-def disposition(name: str) -> str:
-    """The header Content-Disposition (RFC 6266) for a file of this name, whatever is in it."""
-    plain = "".join(sign if sign.isascii() and sign.isprintable() else "_" for sign in name)
-    plain = plain.translate(str.maketrans('"\\/%', "____"))
-    header = f'attachment; filename="{plain}"'
-    if plain != name:
-        header += f"; filename*=UTF-8''{quote(name, safe='')}"
-    return header
 
 
 def _range(request: Request, size: int, etag: str) -> tuple[int, int] | None:

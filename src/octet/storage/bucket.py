@@ -1,49 +1,34 @@
-"""A bucket: named objects of bytes, put whole and read in ranges."""
+"""A bucket: named objects of bytes, put whole and read in ranges, through obstore."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import obstore
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from octet.errors import ObjectMissingError
+from octet.storage.conditional import ConditionalPut
+from octet.storage.errors import check_key, explained
+from octet.storage.headers import About, ObjectEntry, ObjectHead, attributes_of, head_of
+from octet.storage.reading import CHUNK, Reading, save
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
-    from datetime import datetime, timedelta
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from datetime import timedelta
     from pathlib import Path
+
+    from obstore.store import ObjectStore
 
 LinkMethod = Literal["GET", "PUT"]
 
-CHUNK = 1024 * 1024
-"""Bytes a chunk of a stream, unless asked otherwise."""
+_PART = 8 * 1024 * 1024
+_PARTS_AT_ONCE = 3
 
 
-@dataclass(frozen=True)
-class ObjectEntry:
-    """An object as a listing shows it: its key, its bytes, and when it was last put."""
-
-    key: str
-    size: int
-    modified: datetime
-
-
-@dataclass(frozen=True)
-class ObjectHead:
-    """All about an object but its bytes.
-
-    `etag` changes with every put and is empty where the store has none. `metadata` holds
-    the names given at the put, in lower case.
-    """
-
-    key: str
-    size: int
-    etag: str
-    modified: datetime
-    content_type: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class Bucket(ABC):
-    """One bucket of a store.
+class Bucket:
+    """One bucket of a store (S3, MinIO, Ceph, Google, Azure; a local folder: FolderBucket).
 
     Every put is atomic: readers see the whole old object or the whole new one, and an
     upload that fails or is killed shows nothing. When a put returns, the object is as
@@ -53,51 +38,59 @@ class Bucket(ABC):
     key with an empty, `.` or `..` segment, a leading slash or a control character;
     StorageUnavailableError if the store does not answer after a bounded number of tries;
     StorageError for a refusal; and ObjectMissingError as each says.
+
+    Args:
+        store: obstore's, where the objects are.
+        name: the bucket's name.
+        place: what to call it in messages.
+        retries: how often in a row a read that broke on the way is taken up again; obstore
+            itself retries what fails at once.
+        public: a store with the same keys behind another address, for presigned links.
     """
 
-    name: str
-    place: str
+    def __init__(
+        self,
+        store: ObjectStore,
+        name: str,
+        place: str,
+        *,
+        retries: int = 4,
+        public: ObjectStore | None = None,
+    ) -> None:
+        self.name = name
+        self.place = place
+        self._store: Any = store
+        self._public: Any = public or store
+        self._retries = retries
 
-    @abstractmethod
     async def ensure(self) -> None:
         """Creates the bucket where it is missing and the store can be asked to.
 
         Raises:
             StorageError: if it is missing and cannot be created.
         """
+        with explained(self.place, "list", ""):
+            async for _ in obstore.list(self._store, chunk_size=1):
+                return
 
-    @abstractmethod
-    async def put_file(
-        self,
-        key: str,
-        path: Path,
-        *,
-        content_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
-    ) -> None:
+    async def put_file(self, key: str, path: Path, **about: Unpack[About]) -> None:
         """Puts a file, in parts if it is large, without holding it in memory.
 
         Args:
             key: the object; replaced if it is there.
             path: the file.
-            content_type: its MIME type.
-            metadata: further names and values (ASCII), kept with the object.
-            download_name: file name under which browsers save a presigned download.
+            about: see About.
 
         Raises:
             FileNotFoundError: if there is no such file.
         """
+        self._checked(key)
+        await asyncio.to_thread(path.stat)
+        with explained(self.place, "put", key):
+            await self._put(key, path, about)
 
-    @abstractmethod
     async def put_stream(
-        self,
-        key: str,
-        chunks: AsyncIterable[bytes],
-        *,
-        content_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
+        self, key: str, chunks: AsyncIterable[bytes], **about: Unpack[About]
     ) -> int:
         """Puts what an iterator yields, as it comes; nothing is kept if the iterator raises.
 
@@ -106,55 +99,90 @@ class Bucket(ABC):
         Returns:
             The number of bytes.
         """
+        counted = _Counted(chunks)
+        with explained(self.place, "put", self._checked(key)):
+            try:
+                await self._put(key, aiter(counted), about)
+            except Exception:
+                if counted.error is None:
+                    raise
+        if counted.error is not None:
+            raise counted.error
+        return counted.size
 
-    @abstractmethod
+    async def _put(self, key: str, source: Any, about: About) -> None:
+        await obstore.put_async(
+            self._store,
+            key,
+            source,
+            attributes=attributes_of(about),
+            chunk_size=_PART,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
+
     async def put_bytes(
         self,
         key: str,
         data: bytes,
         *,
-        content_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
         if_absent: bool = False,
         if_match: str | None = None,
+        **about: Unpack[About],
     ) -> None:
         """Puts bytes.
 
         Args:
             key: the object; replaced if it is there, unless a condition forbids it.
             data: its bytes.
-            content_type: its MIME type.
-            metadata: further names and values (ASCII), kept with the object.
-            download_name: file name under which browsers save a presigned download.
             if_absent: put only if there is no such object. One atomic step where the store
                 knows conditional puts (local folder, S3, Ceph, MinIO, Google, Azure).
                 A store that ignores or refuses the condition is asked for the object first,
                 which leaves a moment in which two writers can both succeed.
             if_match: put only if the object still has this etag; the same holds.
+            about: see About.
 
         Raises:
             ObjectExistsError: if the condition does not hold.
         """
+        self._checked(key)
+        attributes = attributes_of(about)
+        if if_absent or if_match is not None:
+            put = ConditionalPut(self._store, self.place, key, data, attributes, if_match)
+            await put.run()
+            return
+        with explained(self.place, "put", key):
+            await obstore.put_async(self._store, key, data, attributes=attributes)
 
-    @abstractmethod
+    def _checked(self, key: str) -> str:
+        """The key, if it can name an object in this store. See the class."""
+        return check_key(key)
+
     async def head(self, key: str) -> ObjectHead:
         """What the store knows about an object.
 
         Raises:
             ObjectMissingError: if there is no such object.
         """
+        with explained(self.place, "look at", self._checked(key)):
+            return head_of(key, await obstore.get_async(self._store, key, options={"head": True}))
 
-    @abstractmethod
-    async def get_bytes(self, key: str, *, limit: int | None = None) -> bytes:
-        """A whole object, for small ones.
+    async def read(self, key: str, *, limit: int | None = None) -> tuple[bytes, str]:
+        """A whole object, for small ones, and the etag of this very version.
+
+        The etag is for `put_bytes(if_match=...)`; empty where the store has none.
 
         Raises:
             ObjectMissingError: if there is no such object.
             StorageError: if it has more than `limit` bytes.
         """
+        reading = self._reading(key, limit=limit)
+        data = b"".join([chunk async for chunk in reading])
+        return data, reading.etag
 
-    @abstractmethod
+    async def get_bytes(self, key: str, *, limit: int | None = None) -> bytes:
+        """The bytes alone. See `read`."""
+        return (await self.read(key, limit=limit))[0]
+
     async def get_range(self, key: str, start: int, end: int) -> bytes:
         """The bytes from `start` up to but not including `end`, cut at the object's end.
 
@@ -162,9 +190,9 @@ class Bucket(ABC):
             ObjectMissingError: if there is no such object.
             SettingError: if start is negative or end lies before it.
         """
+        return b"".join([chunk async for chunk in self.stream(key, start, end)])
 
-    @abstractmethod
-    def stream(
+    async def stream(
         self, key: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
     ) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but not including `end`, in chunks.
@@ -176,8 +204,14 @@ class Bucket(ABC):
             ObjectMissingError: if there is no such object.
             StorageError: if the object is replaced on the way.
         """
+        async for piece in self._reading(key, start, end, chunk=chunk):
+            yield piece
 
-    @abstractmethod
+    def _reading(self, key: str, start: int = 0, end: int | None = None, **how: Any) -> Reading:
+        return Reading(
+            self._store, self.place, self._checked(key), start, end, retries=self._retries, **how
+        )
+
     async def download(
         self,
         key: str,
@@ -198,24 +232,39 @@ class Bucket(ABC):
             ObjectMissingError: if there is no such object.
             StorageError: if it has more than `limit` bytes.
         """
+        head = await self.head(key)
+        await save(self._reading(key, limit=limit, etag=head.etag), path, head.size, on_progress)
+        return head
 
-    @abstractmethod
-    def list(self, folder: str = "") -> AsyncIterator[ObjectEntry]:
+    async def list(self, folder: str = "") -> AsyncIterator[ObjectEntry]:
         """The objects under a folder (whole segments of keys), in no particular order."""
+        prefix = check_key(folder.rstrip("/")) if folder.rstrip("/") else None
+        with explained(self.place, "list", folder):
+            async for page in obstore.list(self._store, prefix, chunk_size=500):
+                for meta in page:
+                    yield ObjectEntry(meta["path"], meta["size"], meta["last_modified"])
 
-    @abstractmethod
     async def delete(self, key: str) -> None:
         """Removes an object; one that is not there is fine."""
+        try:
+            with explained(self.place, "delete", self._checked(key)):
+                await obstore.delete_async(self._store, key)
+        except ObjectMissingError:
+            return
 
-    @abstractmethod
     async def copy(self, source: str, target: str) -> None:
         """Copies an object inside the store, replacing the target, atomically.
 
         Raises:
             ObjectMissingError: if there is no such source.
         """
+        self._checked(target)
+        try:
+            with explained(self.place, "copy", self._checked(source)):
+                await obstore.copy_async(self._store, source, target)
+        except ObjectMissingError:
+            raise ObjectMissingError(f"{self.place} has no object {source!r} to copy") from None
 
-    @abstractmethod
     async def presign(
         self, key: str, expires: timedelta, *, method: LinkMethod = "GET"
     ) -> str | None:
@@ -226,3 +275,27 @@ class Bucket(ABC):
         Returns:
             The address, or None where the store has none (a local folder).
         """
+        self._checked(key)
+        if not isinstance(self._public, S3Store | GCSStore | AzureStore):
+            return None
+        with explained(self.place, "sign a link to", key):
+            link: str = await obstore.sign_async(self._public, method, key, expires)
+        return link
+
+
+class _Counted:
+    """Hands an iterator on, counts its bytes, and keeps the error that it ends with."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self.chunks = chunks
+        self.size = 0
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self.chunks:
+                self.size += len(chunk)
+                yield chunk
+        except Exception as error:
+            self.error = error
+            raise

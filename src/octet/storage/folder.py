@@ -11,8 +11,8 @@ power cut, on a disk that keeps its promises. A power cut between the two steps 
 leave the old bytes with the new content type, until the put is made again. (On macOS fsync
 hands the bytes to the drive, which may hold them in its cache for a moment longer.)
 
-What is staged (`.staging/`) is nobody's result yet: its bytes are synchronised, its name only
-once it is copied to where it belongs. After a power cut it may be gone, and is made again.
+Keys that begin with a dot are temporary (a staging area): their bytes are synchronised, their
+names are not. After a power cut such an object may be gone; its copy under another key stays.
 """
 
 # ruff: noqa: D102 - the contract of every method is in octet.storage.bucket
@@ -27,28 +27,27 @@ import mimetypes
 import os
 import shutil
 import uuid
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import obstore
 from obstore.store import LocalStore
 
-from octet.errors import ObjectExistsError, ObjectMissingError, SettingError
-from octet.results.keys import STAGING
-from octet.storage.bucket import LinkMethod, ObjectEntry, ObjectHead
+from octet.errors import ObjectMissingError, SettingError
+from octet.storage.bucket import Bucket
+from octet.storage.conditional import changed
 from octet.storage.errors import check_key, explained
-from octet.storage.headers import PLAIN_TYPE, check_names
-from octet.storage.objects import ObjectBucket
+from octet.storage.headers import PLAIN_TYPE, About, ObjectEntry, ObjectHead, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
-    from datetime import timedelta
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator
     from pathlib import Path
 
 _OWN = ".octet"
 _BLOCK = 1024 * 1024
 
 
-class FolderBucket(ObjectBucket):
+class FolderBucket(Bucket):
     """A bucket in a folder of this machine, shared by any number of processes on it.
 
     Reading goes through obstore; writing is done here, for obstore's local store neither
@@ -81,38 +80,14 @@ class FolderBucket(ObjectBucket):
                     if _try_lock(file):
                         path.unlink()
 
-    async def put_file(
-        self,
-        key: str,
-        path: Path,
-        *,
-        content_type: str = PLAIN_TYPE,
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
-    ) -> None:
-        del download_name  # nobody downloads from a folder
+    async def put_file(self, key: str, path: Path, **about: Unpack[About]) -> None:
         self._path(key)
         with await asyncio.to_thread(path.open, "rb") as source:
-
-            def put() -> None:
-                with self._new() as (file, name):
-                    shutil.copyfileobj(source, file, _BLOCK)
-                    _settle(file)
-                    self._place(key, name, _about(key, content_type, metadata))
-
-            with explained(self.place, "put", key):
-                await asyncio.to_thread(put)
+            await self._write(key, source, about)
 
     async def put_stream(
-        self,
-        key: str,
-        chunks: AsyncIterable[bytes],
-        *,
-        content_type: str = PLAIN_TYPE,
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
+        self, key: str, chunks: AsyncIterable[bytes], **about: Unpack[About]
     ) -> int:
-        del download_name
         self._path(key)
         size = 0
         with self._new() as (file, name):
@@ -121,8 +96,7 @@ class FolderBucket(ObjectBucket):
                     await asyncio.to_thread(file.write, chunk)
                 size += len(chunk)
             with explained(self.place, "put", key):
-                await asyncio.to_thread(_settle, file)
-                about = _about(key, content_type, metadata)
+                await asyncio.to_thread(_to_disk, file)
                 await asyncio.to_thread(self._place, key, name, about)
         return size
 
@@ -131,21 +105,26 @@ class FolderBucket(ObjectBucket):
         key: str,
         data: bytes,
         *,
-        content_type: str = PLAIN_TYPE,
-        metadata: Mapping[str, str] | None = None,
-        download_name: str | None = None,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        **about: Unpack[About],
+    ) -> None:
+        self._path(key)
+        await self._write(key, BytesIO(data), about, if_absent, if_match)
+
+    async def _write(
+        self,
+        key: str,
+        source: BinaryIO,
+        about: About,
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> None:
-        del download_name
-        self._path(key)
-
         def put() -> None:
             with self._new() as (file, name):
-                file.write(data)
-                _settle(file)
-                about = _about(key, content_type, metadata)
-                self._place(key, name, about, if_absent=if_absent, if_match=if_match)
+                shutil.copyfileobj(source, file, _BLOCK)
+                _to_disk(file)
+                self._place(key, name, about, if_absent, if_match)
 
         with explained(self.place, "put", key):
             await asyncio.to_thread(put)
@@ -181,7 +160,8 @@ class FolderBucket(ObjectBucket):
         origin, _ = self._path(source), self._path(target)
 
         def copy() -> None:
-            about = _about(target, *self._read_about(source))
+            content_type, metadata = self._read_about(source)
+            about: About = {"content_type": content_type, "metadata": metadata}
             with origin.open("rb") as old:
                 fcntl.flock(old, fcntl.LOCK_SH)  # a link shares it, so `_prepare` spares it
                 with self._linked(old, origin) as name:
@@ -192,12 +172,6 @@ class FolderBucket(ObjectBucket):
                 await asyncio.to_thread(copy)
         except ObjectMissingError:
             raise ObjectMissingError(f"{self.place} has no object {source!r} to copy") from None
-
-    async def presign(
-        self, key: str, expires: timedelta, *, method: LinkMethod = "GET"
-    ) -> str | None:
-        self._path(key)
-        return None
 
     def _checked(self, key: str) -> str:
         parts = check_key(key).split("/")
@@ -248,7 +222,7 @@ class FolderBucket(ObjectBucket):
         except OSError:
             with self._new() as (file, name):
                 shutil.copyfileobj(old, file, _BLOCK)
-                _settle(file)
+                _to_disk(file)
                 yield name
             return
         try:
@@ -260,39 +234,36 @@ class FolderBucket(ObjectBucket):
         self,
         key: str,
         name: Path,
-        about: bytes | None,
-        *,
+        about: About,
         if_absent: bool = False,
         if_match: str | None = None,
     ) -> None:
-        """Makes the written and settled file the object, if it is not staged as durably as the disk
-        allows.
-        """
-        path, beside = self._path(key), self._about_path(key)
-        lasting = not key.startswith(f"{STAGING}/")
+        """Makes the file, whose bytes are on the disk, the object; temporary ones less durably."""
+        path, about_path, kept = self._path(key), self._about_path(key), _kept(key, about)
+        durable = not key.startswith(".")
         with self._locked():
             self._check(key, path, if_absent, if_match)
-            if about is not None:
+            if kept is not None:
                 with self._new() as (other, other_name):
-                    other.write(about)
+                    other.write(kept)
                     other.flush()
-                    if lasting:
-                        _settle(other)
-                    _move(other_name, beside, lasting=lasting)
-            elif beside.exists():
-                beside.unlink()
-            _move(name, path, lasting=lasting)
+                    if durable:
+                        _to_disk(other)
+                    _move(other_name, about_path, durable=durable)
+            elif about_path.exists():
+                about_path.unlink()
+            _move(name, path, durable=durable)
 
     def _check(self, key: str, path: Path, if_absent: bool, if_match: str | None) -> None:
         if if_absent and path.exists():
-            raise ObjectExistsError(f"{self.place} has an object {key!r} already")
+            raise changed(self.place, key, "")
         if if_match is not None:
             try:
                 found = obstore.head(self._store, key)["e_tag"]
             except FileNotFoundError:
-                raise ObjectExistsError(f"{self.place} has no object {key!r} any more") from None
+                raise changed(self.place, key, None) from None
             if found != if_match:
-                raise ObjectExistsError(f"{self.place} has another object {key!r} by now")
+                raise changed(self.place, key, found)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -303,28 +274,28 @@ class FolderBucket(ObjectBucket):
             yield
 
 
-def make_folders(path: Path, *, lasting: bool = True) -> None:
-    """Makes a folder and those above it, durably unless they need not last."""
+def make_folders(path: Path, *, durable: bool = True) -> None:
+    """Makes a folder and those above it."""
     missing = []
     while not path.is_dir():
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        if lasting:
+        if durable:
             _synchronise(folder.parent)
 
 
-def _settle(file: BinaryIO) -> None:
+def _to_disk(file: BinaryIO) -> None:
     """Brings what was written to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _move(name: Path, path: Path, *, lasting: bool) -> None:
-    make_folders(path.parent, lasting=lasting)
+def _move(name: Path, path: Path, *, durable: bool) -> None:
+    make_folders(path.parent, durable=durable)
     name.replace(path)
-    if lasting:
+    if durable:
         _synchronise(path.parent)
 
 
@@ -358,9 +329,9 @@ def _guess(key: str) -> str:
     return mimetypes.guess_type(key)[0] or PLAIN_TYPE
 
 
-def _about(key: str, content_type: str, metadata: Mapping[str, str] | None) -> bytes | None:
-    """What to keep beside the object; None if its name says it all."""
-    names = check_names(metadata)
+def _kept(key: str, about: About) -> bytes | None:
+    """What to keep apart from the bytes, as JSON; None if the key's ending says it all."""
+    content_type, names = about.get("content_type", PLAIN_TYPE), check_names(about.get("metadata"))
     if content_type == _guess(key) and not names:
         return None
     return json.dumps({"type": content_type, "metadata": names}).encode()

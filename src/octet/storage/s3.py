@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import obstore
 
 from octet.errors import StorageError, StorageUnavailableError
-from octet.storage.objects import ObjectBucket, back_off
+from octet.storage.bucket import Bucket
+from octet.storage.reading import back_off
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -21,7 +22,7 @@ _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
 _PATIENCE = 10.0
 
 
-class S3Bucket(ObjectBucket):
+class S3Bucket(Bucket):
     """A bucket of an S3 service.
 
     Args:
@@ -29,7 +30,7 @@ class S3Bucket(ObjectBucket):
         name: the bucket's name.
         endpoint: the service's address.
         region: its region.
-        retries: see ObjectBucket; further tries of `ensure`, too.
+        retries: see Bucket; further tries of `ensure`, too.
         public: the same bucket behind the address that clients see.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from octet.storage.bucket import ObjectHead
+    from octet.storage.headers import ObjectHead
     from octet.storage.open import Buckets
 
     Places = Sequence[tuple[str, str]]

@@ -15,11 +15,12 @@ from octet.api.errors import RefusedError, not_found
 from octet.api.intake import find_manifest
 from octet.api.openapi import problems
 from octet.api.options import clean_name
-from octet.api.ranges import disposition, send_link, send_object
+from octet.api.ranges import send_link, send_object
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.views import JobId, split_id
 from octet.results.keys import ResultKeys
 from octet.results.publication import withdraw
+from octet.storage.headers import disposition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
