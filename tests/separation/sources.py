@@ -1,6 +1,6 @@
 """Stand-ins for models, with known estimates, so that tests can say what must come out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ class Shares:
     def sources(self) -> tuple[str, ...]:
         return tuple(self.shares)
 
-    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
         factors = np.array(list(self.shares.values()), np.float32)[:, None, None]
         for start in range(0, song.samples, BLOCK):
             count = min(BLOCK, song.samples - start)

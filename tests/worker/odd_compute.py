@@ -32,7 +32,7 @@ from octet.separation.models import registry
 from octet.worker import compute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from octet.separation.model import Passes, Song
     from octet.settings import SeparationSettings
@@ -69,7 +69,7 @@ class Odd:
         _, self._what, *seconds = name.split("-")
         self._seconds = float(seconds[0]) if seconds else 0.0
 
-    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
         on_progress = passes.on_progress
         assert on_progress is not None
         on_progress(0.1)

@@ -59,7 +59,7 @@ def separate(
     )
     separator = load(settings, _names(tracks))
     if not as_json:
-        note(separator.source.description)
+        note(separator.model.description)
     failed = False
     for file, name in zip(files, folder_names(files), strict=True):
         folder = output / name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     import numpy as np
@@ -90,7 +90,7 @@ class Model(Protocol):
     @property
     def description(self) -> str: ...  # noqa: D102  # above
 
-    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
         """Separates a song. Closing the iterator ends all work under way.
 
         Yields:

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from octet.audio.recording import Recording
     from octet.separation.model import Model
-    from octet.separation.trackset import TrackSet
-    from octet.separation.writer import WrittenTrack
+    from octet.separation.trackset import TrackSet, WrittenTrack
 
 
 def make_receipt(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octet.audio.recording import Recording
 from octet.audio.song import Limits
-from octet.errors import SettingError
+from octet.errors import CancelledError, SettingError
 from octet.formats import Encoding
+from octet.results.folder import ResultFolder
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
-from octet.separation.watch import Watch
 from octet.settings import default_scratch
 from octet.tracks import STEMS, TRACKS, folder_name
 
@@ -86,11 +87,9 @@ class Separator:
             # Here, so that a model of one's own (tests, fallbacks) needs no runtime.
             from octet.separation.models.loading import load
 
-            self.source: Model = load(
-                ModelChoice(model, device, precision, policy, trust_checkpoint, cache), on_model
-            )
-        else:
-            self.source = model
+            choice = ModelChoice(model, device, precision, policy, trust_checkpoint, cache)
+            model = load(choice, on_model)
+        self.model: Model = model
         self.tracks = self._checked(tracks)
         self.overlap = overlap
         self.shifts = shifts
@@ -103,12 +102,20 @@ class Separator:
         cls,
         settings: SeparationSettings,
         *,
+        model: Model | None = None,
         tracks: Sequence[str] | None = None,
         on_model: Callable[[str, int, int], None] | None = None,
     ) -> Separator:
-        """A separator as the environment and the options of a command say."""
+        """A separator as the environment and the options of a command say.
+
+        Args:
+            settings: all but the tracks.
+            model: one that is loaded already, in place of the settings' own.
+            tracks: as above.
+            on_model: as above.
+        """
         return cls(
-            settings.model,
+            model or settings.model,
             device=settings.device,
             precision=settings.precision,
             policy=settings.model_policy,
@@ -128,7 +135,7 @@ class Separator:
     @property
     def available(self) -> tuple[str, ...]:
         """The eight tracks, and further sources of the model (guitar, piano)."""
-        return (*TRACKS, *(name for name in self.source.sources if name not in STEMS))
+        return (*TRACKS, *(name for name in self.model.sources if name not in STEMS))
 
     @property
     def settings(self) -> dict[str, object]:
@@ -171,46 +178,46 @@ class Separator:
             OutputError: the tracks cannot be written.
             CancelledError: `cancelled` said so.
         """
-        path, folder = Path(path), Path(folder)
-        watch = Watch(on_progress, cancelled)
+        path = Path(path)
+        progress = _Progress(on_progress, cancelled)
         with ExitStack() as stack:
-            decoding = watch.part(0.0, DECODING_SHARE)
+            decoding = progress.part(0.0, DECODING_SHARE)
             recording = stack.enter_context(
                 Recording.read_song(path, self.scratch, self.limits, decoding)
             )
-            watch.lap("decode")
+            progress.lap("decode")
+            result = stack.enter_context(ResultFolder(Path(folder)))
             tracks = stack.enter_context(
-                TrackSet(recording, path, folder, self.tracks, self.encoding)
+                TrackSet(recording, path, result.stage, self.tracks, self.encoding)
             )
-            self._fill(tracks, watch)
-            watch.lap("separate")
+            self._fill(tracks, progress)
+            progress.lap("separate")
             written = tracks.finish(on_track)
-            watch.lap("encode")
+            progress.lap("encode")
             receipt = make_receipt(
-                name or path.name, tracks, written, self.source, self.settings, watch.timings()
+                name or path.name, tracks, written, self.model, self.settings, progress.timings()
             )
-            tracks.publish(receipt.to_json())
-        watch(1.0)
+            result.publish(receipt.to_json())
+        progress(1.0)
         return receipt
 
-    def _fill(self, tracks: TrackSet, watch: Watch) -> None:
+    def _fill(self, tracks: TrackSet, progress: _Progress) -> None:
         """Walks the song and hands every block of it on."""
         recording = tracks.recording
+        rate = self.model.samplerate or recording.rate
+        # The share stands still meanwhile, but whoever watches sees that work goes on.
+        resampling = progress.part(DECODING_SHARE, DECODING_SHARE)
+        separating = progress.part(DECODING_SHARE, 1.0)
+        passes = Passes(self.overlap, self.shifts, self.seed, separating, progress.cancelled)
         with ExitStack() as stack:
-            rate = self.source.samplerate or recording.rate
-            # The share stands still meanwhile, but whoever watches sees that work goes on.
-            standing = watch.part(DECODING_SHARE, DECODING_SHARE)
-            song = recording.at_rate(rate, self.scratch, standing)
-            if song is not recording:
-                stack.enter_context(song)
-            part = watch.part(DECODING_SHARE, 1.0)
-            passes = Passes(self.overlap, self.shifts, self.seed, part, watch.cancelled)
-            blocks = self.source.stems(song, passes)
+            song = stack.enter_context(recording.at_rate(rate, self.scratch, resampling))
+            # Closed here, so that no thread of the model outlives an error of the tracks.
+            stems = stack.enter_context(closing(self.model.stems(song, passes)))
             position = 0
-            for block in align(blocks, song.rate, recording.rate, recording.samples):
+            for block in align(stems, rate, recording.rate, recording.samples):
                 count = block.shape[-1]
                 mix = recording.read(position, count)
-                tracks.add(mix, dict(zip(self.source.sources, block, strict=True)))
+                tracks.add(mix, dict(zip(self.model.sources, block, strict=True)))
                 position += count
 
     def _checked(self, tracks: Sequence[str] | None) -> tuple[str, ...]:
@@ -222,6 +229,44 @@ class Separator:
                     f"there is no track {track!r}", f"There are {', '.join(self.available)}"
                 )
         return tuple(name for name in self.available if name in tracks)
+
+
+class _Progress:
+    """Tells how far a song has come, stops it when it is cancelled, and takes its time.
+
+    Args:
+        on_progress: called with the share done, 0 to 1.
+        cancelled: asked whenever there is progress.
+    """
+
+    def __init__(
+        self, on_progress: Callable[[float], None] | None, cancelled: Callable[[], bool] | None
+    ) -> None:
+        self.cancelled = cancelled
+        self._on_progress = on_progress
+        self._start = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def __call__(self, share: float) -> None:
+        """Tells of progress; raises CancelledError if the work was cancelled."""
+        if self.cancelled and self.cancelled():
+            raise CancelledError("the separation was cancelled")
+        if self._on_progress:
+            self._on_progress(share)
+
+    def part(self, start: float, end: float) -> Callable[[float], None]:
+        """Progress of a part of the work that goes from `start` to `end` of the whole."""
+        return lambda share: self(start + (end - start) * share)
+
+    def lap(self, name: str) -> None:
+        """Ends the part `name` of the timings."""
+        now = time.perf_counter()
+        self._laps[name] = round(now - self._last, 3)
+        self._last = now
+
+    def timings(self) -> dict[str, float]:
+        """Seconds of each part, and of the whole."""
+        return {**self._laps, "total": round(time.perf_counter() - self._start, 3)}
 
 
 def separate(

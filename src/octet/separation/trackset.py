@@ -1,46 +1,104 @@
-"""The set of tracks of one song: made from the stems as they come, published whole."""
+"""The tracks of one song: made from the stems as they come, each with an encoder of its own."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import secrets
 import shutil
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from octet.audio.encode import Encoder
 from octet.audio.files import EncodedFile, refusal
 from octet.audio.levels import Meter, decibels
 from octet.audio.mp3 import retagged
-from octet.errors import DamagedAudioError, OutputError
-from octet.separation.writer import TrackWriter, WrittenTrack
+from octet.errors import DamagedAudioError
 from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
-    from types import TracebackType
 
     import numpy as np
 
     from octet.audio.recording import Recording
     from octet.formats import Encoding
 
-MANIFEST = "manifest.json"
+WAITING_BLOCKS = 2
+"""Blocks that may wait for an encoder: enough to smooth, too few to fill the memory."""
+
+
+@dataclass(frozen=True)
+class WrittenTrack:
+    """A finished file and the levels of what is in it (dBFS)."""
+
+    file: EncodedFile
+    rms_db: float
+    peak_db: float
+
+
+class TrackWriter:
+    """Encodes one track in a thread of its own, while the next blocks are still computed.
+
+    FFmpeg's encoders work without the interpreter's lock, so writers run side by side.
+
+    Args:
+        encoder: takes the blocks; it belongs to the writer from now on.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._meter = Meter()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="octet-encode")
+        self._waiting: deque[Future[None]] = deque()
+        self._file: Future[EncodedFile] | None = None
+
+    def write(self, block: np.ndarray) -> None:
+        """Hands on a block, float32 of shape (2, n); waits while the encoder is behind.
+
+        Raises:
+            OutputError: an earlier block could not be written.
+        """
+        self._waiting.append(self._thread.submit(self._encode, block))
+        self._wait(WAITING_BLOCKS)
+
+    def finish(self) -> None:
+        """Says that no block follows, and returns at once."""
+        self._file = self._thread.submit(self._encoder.close)
+
+    def result(self) -> WrittenTrack:
+        """Waits, after `finish`, until the file is whole.
+
+        Raises:
+            OutputError: the file could not be written.
+        """
+        assert self._file is not None  # noqa: S101  # finish() comes before
+        self._wait(0)
+        return WrittenTrack(self._file.result(), self._meter.rms_db, self._meter.peak_db)
+
+    def close(self) -> None:
+        """Ends the thread, and deletes a file that is not whole."""
+        self._thread.shutdown(cancel_futures=True)
+        self._encoder.abort()
+
+    def _encode(self, block: np.ndarray) -> None:
+        self._encoder.write(block)
+        self._meter.add(block)
+
+    def _wait(self, left: int) -> None:
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
 
 
 class TrackSet:
-    """Encodes the tracks of one song into a hidden folder beside the one they go to.
-
-    A context manager: leaving it deletes whatever was not published.
+    """Encodes the tracks of one song. A context manager: leaving it ends all threads.
 
     Args:
         recording: the decoded song.
         song: its file.
-        folder: where the tracks shall lie.
+        folder: gets the files; it is there.
         tracks: names of the tracks to write.
         encoding: their file format.
 
@@ -61,32 +119,30 @@ class TrackSet:
         self.folder = folder
         self.tracks = tuple(tracks)
         self.encoding = encoding.for_song(recording.info.bits)
-        self._copied = {"original"} & set(tracks) if self._is_mp3_both_ways() else set()
+        # An MP3 goes out as `original` with its own bytes: encoding it again would only lose.
+        same = recording.info.container == "mp3" == self.encoding.name
+        self._copied = {"original"} & set(tracks) if same else set()
         self._twins = self._find_twins()
         self._writers: dict[str, TrackWriter] = {}
         self._mix = Meter()
         self._residual = Meter()
-        self._stage = folder.parent / f".octet-{os.getpid()}-{secrets.token_hex(4)}"
-        with writing(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self._stage.mkdir()
         try:
             for track in set(self.tracks) - self._copied - self._twins.keys():
                 self._writers[track] = TrackWriter(self._encoder(track))
         except BaseException:
-            self._discard()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._discard()
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all threads, and deletes files that are not whole."""
+        for writer in self._writers.values():
+            writer.close()
 
     def file_name(self, track: str) -> str:
         """Name of a track's file in the folder."""
@@ -116,7 +172,7 @@ class TrackSet:
 
         Args:
             on_track: called with the name and the file of each track that is whole, while
-                others are still encoded. `publish` moves the file.
+                others are still encoded.
 
         Raises:
             OutputError: a file could not be written.
@@ -143,29 +199,6 @@ class TrackSet:
         """Energy of the mix minus the four stems over that of the mix, in dB (floor -200)."""
         return decibels(self._residual.energy / self._mix.energy) if self._mix.energy else -200.0
 
-    def publish(self, manifest: str) -> None:
-        """Moves the files to where they shall lie, the manifest last.
-
-        Raises:
-            OutputError: the folder cannot be written.
-        """
-        with writing(self.folder):
-            (self._stage / MANIFEST).write_text(manifest, encoding="utf-8")
-            try:
-                self._stage.rename(self.folder)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                self._replace()
-
-    def _replace(self) -> None:
-        # The folder is there from an earlier run. Its receipt goes first: while files of two
-        # runs lie side by side, nothing may say that they belong together.
-        (self.folder / MANIFEST).unlink(missing_ok=True)
-        names = [self.file_name(track) for track in self.tracks]
-        for name in (*names, MANIFEST):
-            (self._stage / name).replace(self.folder / name)
-
     def _find_twins(self) -> dict[str, str]:
         # An MP3 file's tags stand apart from its sound, which need not be encoded twice.
         if self.encoding.name != "mp3":
@@ -175,25 +208,23 @@ class TrackSet:
 
     def _twin(self, track: str, written: WrittenTrack) -> WrittenTrack:
         info = self.recording.info
-        path = self._stage / self.file_name(track)
+        path = self.folder / self.file_name(track)
         file = retagged(written.file, path, tags=info.tags, cover=info.cover, track=track)
         return replace(written, file=file)
 
-    def _is_mp3_both_ways(self) -> bool:
-        # An MP3 goes out as `original` with its own bytes: encoding it again would only lose.
-        return self.recording.info.container == "mp3" == self.encoding.name
-
     def _copy(self, track: str) -> WrittenTrack:
-        target = self._stage / self.file_name(track)
-        with writing(self.folder):
+        target = self.folder / self.file_name(track)
+        try:
             shutil.copyfile(self.song, target)
+        except OSError as error:
+            raise refusal(target, error) from error
         with target.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != self.recording.sha256:
             raise DamagedAudioError(
                 "the file changed while it was being separated", "Try again once it is at rest"
             )
-        file_facts = EncodedFile(
+        copied = EncodedFile(
             path=target,
             bytes=target.stat().st_size,
             samples=self.recording.samples,
@@ -201,34 +232,15 @@ class TrackSet:
             sha256=digest,
             clipped=0,
         )
-        return WrittenTrack(file_facts, self._mix.rms_db, self._mix.peak_db)
+        return WrittenTrack(copied, self._mix.rms_db, self._mix.peak_db)
 
     def _encoder(self, track: str) -> Encoder:
         info = self.recording.info
         return Encoder(
-            self._stage / self.file_name(track),
+            self.folder / self.file_name(track),
             self.encoding,
             self.recording.rate,
             tags=info.tags,
             cover=info.cover,
             track=track,
         )
-
-    def _discard(self) -> None:
-        for writer in self._writers.values():
-            writer.abort()
-        shutil.rmtree(self._stage, ignore_errors=True)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turns the system's errors about writing into OutputError, in a person's words."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise OutputError(
-                f"cannot write to {folder}: a file of that name is in the way",
-                "Name another folder with -o",
-            ) from error
-        raise refusal(folder, error) from error

@@ -20,7 +20,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octet.audio.song import Limits
 from octet.errors import OctetError
 from octet.separation.model import ModelChoice
 from octet.separation.models.original import NAME as ORIGINAL
@@ -116,7 +115,8 @@ class Desk:
     def _answer(self, order: Order) -> dict[str, Any]:
         try:
             settings = SeparationSettings(**order.settings)
-            separator = _separator(self._source(settings), settings, order.tracks)
+            model = self._source(settings)
+            separator = Separator.from_settings(settings, model=model, tracks=order.tracks or None)
             done = separator.separate(
                 order.song,
                 order.folder,
@@ -167,20 +167,6 @@ class Desk:
                 self._channel.send({"event": "progress", "share": share})
 
         return tell
-
-
-def _separator(source: Model, settings: SeparationSettings, tracks: tuple[str, ...]) -> Separator:
-    return Separator(
-        source,
-        format=settings.format,
-        bits=settings.bits,
-        bitrate=settings.bitrate,
-        tracks=tracks or None,
-        overlap=settings.overlap,
-        shifts=settings.shifts,
-        limits=Limits.from_settings(settings),
-        scratch=settings.scratch,
-    )
 
 
 def load_model(settings: SeparationSettings, on_model: OnModel) -> Model:

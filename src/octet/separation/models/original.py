@@ -14,7 +14,7 @@ from octet.results import manifest
 from octet.separation.model import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from octet.separation.model import Passes, Song
 
@@ -36,7 +36,7 @@ class Passthrough:
         """That nothing was computed."""
         return {"name": "none", "device": "cpu", "precision": "fp32"}
 
-    def stems(self, song: Song, passes: Passes = ONCE) -> Iterator[np.ndarray]:
+    def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
         """Blocks of silence, float32 of shape (3, 2, n), `song.samples` in all."""
         block = song.rate * _BLOCK_SECONDS
         for start in range(0, song.samples, block):
