@@ -157,37 +157,27 @@ class EmbeddedServer:
         await self.stop()
 
     def _take_folder(self) -> IO[str]:
-        lock = (self._folder / "octet.lock").open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            lock.close()
+        path = self._folder / "octet.lock"
+        lock = _locked(path)
+        if lock is None:
             raise QueueError(
-                f"another Octet uses the folder {self._folder} (process {owner})",
+                f"another Octet uses the folder {self._folder} (process"
+                f" {path.read_text().strip() or 'unknown'})",
                 "stop it, or choose another folder with --data-dir",
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         return lock
 
-    def _server_lock(self) -> int | None:
+    def _server_lock(self) -> IO[str] | None:
         """The lock that a server holds while it lives, taken; None when one lives."""
-        handle = os.open(self._folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            return None
-        return handle
+        return _locked(self._folder / "server.lock")
 
     def _orphaned(self) -> bool:
-        handle = self._server_lock()
-        if handle is None:
+        if (lock := self._server_lock()) is None:
             return True
-        os.close(handle)
+        lock.close()
         return False
 
     async def _end_orphan(self) -> None:
@@ -211,24 +201,21 @@ class EmbeddedServer:
         log = self._folder / "server.log"
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.unlink()
-        handle = self._server_lock()
-        if handle is None:
-            raise QueueError(f"another server uses the folder {self._folder}")
         config = self._folder / "server.conf"
         config.write_bytes(os.fsencode(self._config()))
-        try:
-            with log.open("ab") as output:
-                # Ctrl-C in a terminal goes to all of its processes: the server is to end last,
-                # when Octet stops it, which is why it gets a session of its own.
-                self._process = start_child(
-                    [str(find_valkey()), str(config)],
-                    number=signal.SIGTERM,
-                    cwd=self._folder,
-                    output=output,
-                    pass_fds=[handle],
-                )
-        finally:
-            os.close(handle)
+        lock = self._server_lock()
+        if lock is None:
+            raise QueueError(f"another server uses the folder {self._folder}")
+        with lock, log.open("ab") as output:
+            # Ctrl-C in a terminal goes to all processes of its session: the server, which is to
+            # end last, when Octet stops it, gets one of its own.
+            self._process = start_child(
+                [str(find_valkey()), str(config)],
+                number=signal.SIGTERM,
+                cwd=self._folder,
+                output=output,
+                pass_fds=[lock.fileno()],
+            )
 
     def _config(self) -> str:
         settings = {
@@ -284,6 +271,17 @@ class EmbeddedServer:
                 return False
             await asyncio.sleep(0.02)
         return True
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The file, locked while it is open; None when another process has the lock."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def _quoted(path: Path) -> str:

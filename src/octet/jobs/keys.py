@@ -1,7 +1,7 @@
 """Every key of Octet in Redis, and what lies there.
 
 `toWorker` and `logging` are the contract's; all the rest begins with `octet:`. The scripts in
-lua/ get these names as the table `K` (see server.py), so that they are written only here.
+lua/ have them as K.QUEUE and so on (see server.py), so that they are written only here.
 Octet uses one Redis, not a cluster: a script touches keys that it finds out while it runs.
 """
 

@@ -21,30 +21,6 @@ if TYPE_CHECKING:
 
     from octet.settings import ServiceSettings
 
-_NAMES = {
-    "queue": keys.QUEUE,
-    "high": keys.QUEUE_HIGH,
-    "low": keys.QUEUE_LOW,
-    "straight": keys.STRAIGHT,
-    "inflight": keys.INFLIGHT,
-    "workers": keys.WORKERS,
-    "worker": keys.WORKER_JOBS,
-    "job": keys.JOB,
-    "callbacks": keys.CALLBACKS,
-    "jobs": keys.JOBS,
-    "state": keys.JOBS_IN_STATE,
-    "ended": keys.ENDED,
-    "dead": keys.DEAD,
-    "letter": keys.DEAD_LETTER,
-    "dead_count": keys.DEAD_COUNT,
-    "idempotency": keys.IDEMPOTENCY,
-    "outbox": keys.OUTBOX,
-    "delivery": keys.DELIVERY,
-    "events": keys.EVENTS,
-    "reaped": keys.REAPED,
-    "logging": keys.LOGGING,
-}
-
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError)
 
 _ANSWER_WITHIN = 10.0
@@ -140,7 +116,7 @@ async def run_script(client: Redis, name: str, *arguments: str | bytes | int) ->
 @cache
 def script_text(name: str) -> str:
     """The script lua/NAME.lua, after the table of key names `K` and lua/common.lua."""
-    table = ", ".join(f"{short} = '{key}'" for short, key in _NAMES.items())
+    table = ", ".join(f"{key} = '{value}'" for key, value in vars(keys).items() if key.isupper())
     folder = files("octet.jobs").joinpath("lua")
     common = folder.joinpath("common.lua").read_text("utf-8")
     return f"local K = {{{table}}}\n{common}\n{folder.joinpath(f'{name}.lua').read_text('utf-8')}"

@@ -10,8 +10,8 @@
 
 local id = ARGV[1]
 local function remove(message)
-  return redis.call('LREM', K.high, 0, message) + redis.call('LREM', K.queue, 0, message)
-    + redis.call('LREM', K.low, 0, message)
+  return redis.call('LREM', K.QUEUE_HIGH, 0, message) + redis.call('LREM', K.QUEUE, 0, message)
+    + redis.call('LREM', K.QUEUE_LOW, 0, message)
 end
 
 local state = field(id, 'state')
@@ -25,7 +25,7 @@ elseif state == 'waiting' and remove(field(id, 'message')) > 0 then
   end_job(id, 'cancelled', 'cancelled')
 elseif not has_ended(state) then
   -- It runs, or a worker has just moved its message: whoever claims it will see the mark.
-  redis.call('HSET', K.job .. id, 'cancel', 1)
+  redis.call('HSET', K.JOB .. id, 'cancel', 1)
   announce(id)
 end
-return redis.call('HGETALL', K.job .. id)
+return redis.call('HGETALL', K.JOB .. id)

@@ -16,7 +16,7 @@
 
 local id, worker, lease, token, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local message, submission, count = ARGV[6], ARGV[7], tonumber(ARGV[8])
-local record = K.job .. id
+local record = K.JOB .. id
 local rescues_most = 3
 
 if field(id, 'token') == token then -- the same call again, after a lost reply
@@ -56,9 +56,9 @@ else
     return {'dead'}
   end
 end
-redis.call('LREM', K.inflight, 0, id)
-redis.call('LPUSH', K.inflight, id)
-redis.call('ZADD', K.workers, digits(time + lease), worker)
+redis.call('LREM', K.INFLIGHT, 0, id)
+redis.call('LPUSH', K.INFLIGHT, id)
+redis.call('ZADD', K.WORKERS, digits(time + lease), worker)
 redis.call('HSET', record, 'worker', worker, 'token', token, 'lease', digits(time + lease),
   'started', digits(time), 'exhausted', exhausted, 'percent', 0)
 set_state(id, 'running')

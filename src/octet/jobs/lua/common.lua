@@ -21,7 +21,7 @@ local function digits(number)
 end
 
 local function inbox_of(worker)
-  return K.worker .. worker .. ':jobs'
+  return K.WORKER_JOBS .. worker .. ':jobs'
 end
 
 local function has_ended(state)
@@ -29,35 +29,35 @@ local function has_ended(state)
 end
 
 local function field(id, name)
-  return redis.call('HGET', K.job .. id, name)
+  return redis.call('HGET', K.JOB .. id, name)
 end
 
 local function announce(id)
-  redis.call('PUBLISH', K.events .. id, field(id, 'state'))
+  redis.call('PUBLISH', K.EVENTS .. id, field(id, 'state'))
 end
 
 local function set_state(id, state)
   local before = field(id, 'state')
   if before then
-    redis.call('ZREM', K.state .. before, id)
+    redis.call('ZREM', K.JOBS_IN_STATE .. before, id)
   end
-  redis.call('HSET', K.job .. id, 'state', state)
-  redis.call('ZADD', K.state .. state, redis.call('ZSCORE', K.jobs, id), id)
+  redis.call('HSET', K.JOB .. id, 'state', state)
+  redis.call('ZADD', K.JOBS_IN_STATE .. state, redis.call('ZSCORE', K.JOBS, id), id)
 end
 
 local function forget_letter(id)
-  redis.call('ZREM', K.dead, id)
-  redis.call('DEL', K.letter .. id)
+  redis.call('ZREM', K.DEAD, id)
+  redis.call('DEL', K.DEAD_LETTER .. id)
 end
 
 local function forget_job(id)
   local state = field(id, 'state')
   if state then
-    redis.call('ZREM', K.state .. state, id)
+    redis.call('ZREM', K.JOBS_IN_STATE .. state, id)
   end
-  redis.call('ZREM', K.jobs, id)
-  redis.call('ZREM', K.ended, id)
-  redis.call('DEL', K.job .. id, K.callbacks .. id)
+  redis.call('ZREM', K.JOBS, id)
+  redis.call('ZREM', K.ENDED, id)
+  redis.call('DEL', K.JOB .. id, K.CALLBACKS .. id)
 end
 
 -- A new run, waiting: whatever was recorded of an earlier one goes.
@@ -66,8 +66,8 @@ local function start_run(id, first, submission)
   forget_job(id)
   forget_letter(id)
   local time = micros()
-  redis.call('ZADD', K.jobs, digits(time), id)
-  redis.call('HSET', K.job .. id, 'created', digits(time / 1000), 'attempts', 0,
+  redis.call('ZADD', K.JOBS, digits(time), id)
+  redis.call('HSET', K.JOB .. id, 'created', digits(time / 1000), 'attempts', 0,
     'submission', submission, unpack(ARGV, first))
   set_state(id, 'waiting')
 end
@@ -75,8 +75,8 @@ end
 -- Adds the callbacks ARGV[first] ... ARGV[first + count - 1], each once.
 local function add_callbacks(id, first, count)
   for index = first, first + count - 1 do
-    if not redis.call('LPOS', K.callbacks .. id, ARGV[index]) then
-      redis.call('RPUSH', K.callbacks .. id, ARGV[index])
+    if not redis.call('LPOS', K.CALLBACKS .. id, ARGV[index]) then
+      redis.call('RPUSH', K.CALLBACKS .. id, ARGV[index])
     end
   end
 end
@@ -85,13 +85,13 @@ end
 -- wakes at once. If another one comes before it was taken, it joins those of high priority,
 -- so that they stay in their order.
 local function push_high(message)
-  local last = redis.call('GET', K.straight)
-  if last and redis.call('LINDEX', K.queue, -1) == last then
-    redis.call('LMOVE', K.queue, K.high, 'RIGHT', 'LEFT')
-    redis.call('DEL', K.straight)
-  elseif redis.call('LLEN', K.queue) == 0 and redis.call('LLEN', K.high) == 0 then
-    redis.call('LPUSH', K.queue, message)
-    redis.call('SET', K.straight, message)
+  local last = redis.call('GET', K.STRAIGHT)
+  if last and redis.call('LINDEX', K.QUEUE, -1) == last then
+    redis.call('LMOVE', K.QUEUE, K.QUEUE_HIGH, 'RIGHT', 'LEFT')
+    redis.call('DEL', K.STRAIGHT)
+  elseif redis.call('LLEN', K.QUEUE) == 0 and redis.call('LLEN', K.QUEUE_HIGH) == 0 then
+    redis.call('LPUSH', K.QUEUE, message)
+    redis.call('SET', K.STRAIGHT, message)
     return true
   end
   return false
@@ -101,12 +101,12 @@ end
 local function enqueue(message, priority)
   if priority == 'high' then
     if not push_high(message) then
-      redis.call('LPUSH', K.high, message)
+      redis.call('LPUSH', K.QUEUE_HIGH, message)
     end
   elseif priority == 'low' then
-    redis.call('LPUSH', K.low, message)
+    redis.call('LPUSH', K.QUEUE_LOW, message)
   else
-    redis.call('LPUSH', K.queue, message)
+    redis.call('LPUSH', K.QUEUE, message)
   end
 end
 
@@ -114,12 +114,12 @@ end
 local function put_back(message, priority)
   if priority == 'high' then
     if not push_high(message) then
-      redis.call('RPUSH', K.high, message)
+      redis.call('RPUSH', K.QUEUE_HIGH, message)
     end
   elseif priority == 'low' then
-    redis.call('RPUSH', K.low, message)
+    redis.call('RPUSH', K.QUEUE_LOW, message)
   else
-    redis.call('RPUSH', K.queue, message)
+    redis.call('RPUSH', K.QUEUE, message)
   end
 end
 
@@ -129,24 +129,24 @@ local function return_inbox(worker)
   local inbox = inbox_of(worker)
   local messages = redis.call('LRANGE', inbox, 0, -1)
   for _, message in ipairs(messages) do
-    redis.call('RPUSH', K.queue, message)
+    redis.call('RPUSH', K.QUEUE, message)
   end
   redis.call('DEL', inbox)
   return #messages
 end
 
 local function deliver(name, facts)
-  redis.call('HSET', K.delivery .. name, 'id', name, 'attempts', 0, 'token', '',
+  redis.call('HSET', K.DELIVERY .. name, 'id', name, 'attempts', 0, 'token', '',
     'url', facts.url, 'kind', facts.kind, 'body', facts.body,
     'outcome', facts.outcome, 'state', facts.state, 'job', facts.job, 'song', facts.song,
     'error_code', facts.code, 'error', facts.error, 'created', facts.time)
-  redis.call('ZADD', K.outbox, facts.time, name)
+  redis.call('ZADD', K.OUTBOX, facts.time, name)
 end
 
 -- The lab's callback knows no failure: it is sent when files were published, and otherwise
 -- kept for a replay.
 local function deliver_callbacks(id, state, outcome, time)
-  for index, entry in ipairs(redis.call('LRANGE', K.callbacks .. id, 0, -1)) do
+  for index, entry in ipairs(redis.call('LRANGE', K.CALLBACKS .. id, 0, -1)) do
     local hook = cjson.decode(entry)
     if hook.kind == 'event' or state == 'done' then
       local name = 'msg_' .. redis.sha1hex(id .. ' ' .. digits(micros()) .. ' ' .. index)
@@ -158,18 +158,18 @@ local function deliver_callbacks(id, state, outcome, time)
     end
   end
   if state ~= 'failed' then
-    redis.call('DEL', K.callbacks .. id)
+    redis.call('DEL', K.CALLBACKS .. id)
   end
 end
 
 -- The claim is over. `past` and `verdict` answer the same call again, after a lost reply.
 local function end_claim(id, verdict)
-  redis.call('LREM', K.inflight, 0, id)
+  redis.call('LREM', K.INFLIGHT, 0, id)
   local token = field(id, 'token')
   if token and token ~= '' then
-    redis.call('HSET', K.job .. id, 'past', token, 'verdict', verdict)
+    redis.call('HSET', K.JOB .. id, 'past', token, 'verdict', verdict)
   end
-  redis.call('HDEL', K.job .. id, 'token', 'lease', 'left')
+  redis.call('HDEL', K.JOB .. id, 'token', 'lease', 'left')
 end
 
 -- The job ends as `state`; `outcome` is complete, fallback, failed or cancelled.
@@ -177,13 +177,13 @@ local function end_job(id, state, outcome)
   local time = digits(now())
   end_claim(id, state)
   set_state(id, state)
-  redis.call('HDEL', K.job .. id, 'cancel')
-  redis.call('HSET', K.job .. id, 'finished', time)
+  redis.call('HDEL', K.JOB .. id, 'cancel')
+  redis.call('HSET', K.JOB .. id, 'finished', time)
   if state == 'done' then
-    redis.call('HSET', K.job .. id, 'outcome', outcome, 'percent', 100)
+    redis.call('HSET', K.JOB .. id, 'outcome', outcome, 'percent', 100)
   end
   if state ~= 'failed' then
-    redis.call('ZADD', K.ended, time, id)
+    redis.call('ZADD', K.ENDED, time, id)
   end
   deliver_callbacks(id, state, outcome, time)
   announce(id)
@@ -191,10 +191,10 @@ end
 
 local function bury(id, code, reason)
   local time = digits(now())
-  redis.call('HSET', K.job .. id, 'error_code', code, 'error', reason)
-  redis.call('HSET', K.letter .. id, 'message', field(id, 'message'), 'job', id,
+  redis.call('HSET', K.JOB .. id, 'error_code', code, 'error', reason)
+  redis.call('HSET', K.DEAD_LETTER .. id, 'message', field(id, 'message'), 'job', id,
     'code', code, 'reason', reason, 'time', time)
-  redis.call('ZADD', K.dead, time, id)
+  redis.call('ZADD', K.DEAD, time, id)
   end_job(id, 'failed', 'failed')
 end
 
@@ -206,7 +206,7 @@ local function wait_again(id, place)
   end
   end_claim(id, 'waiting')
   set_state(id, 'waiting')
-  redis.call('HSET', K.job .. id, 'percent', 0)
+  redis.call('HSET', K.JOB .. id, 'percent', 0)
   place(field(id, 'message'), field(id, 'priority'))
   announce(id)
 end
@@ -214,12 +214,12 @@ end
 -- The job is taken from whoever had it, who gets 'lost' should he still end it.
 local function reclaim(id)
   wait_again(id, put_back)
-  redis.call('HDEL', K.job .. id, 'past', 'verdict')
+  redis.call('HDEL', K.JOB .. id, 'past', 'verdict')
 end
 
 -- An attempt that came to nothing through no fault of its own does not count.
 local function uncount(id)
-  redis.call('HINCRBY', K.job .. id, field(id, 'exhausted') == '1' and 'rescues' or 'attempts', -1)
+  redis.call('HINCRBY', K.JOB .. id, field(id, 'exhausted') == '1' and 'rescues' or 'attempts', -1)
 end
 
 -- Fencing: nil when the token holds the job; otherwise what the script has to return, 'lost' or

@@ -4,9 +4,9 @@
 --
 -- ARGV: id, token. Returns 1, or 0 when the token does not hold it.
 
-if redis.call('HGET', K.delivery .. ARGV[1], 'token') ~= ARGV[2] then
+if redis.call('HGET', K.DELIVERY .. ARGV[1], 'token') ~= ARGV[2] then
   return 0
 end
-redis.call('DEL', K.delivery .. ARGV[1])
-redis.call('ZREM', K.outbox, ARGV[1])
+redis.call('DEL', K.DELIVERY .. ARGV[1])
+redis.call('ZREM', K.OUTBOX, ARGV[1])
 return 1

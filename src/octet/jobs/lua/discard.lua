@@ -5,7 +5,7 @@
 --
 -- ARGV: id of the letter. Returns 1, or 0 when there is none.
 
-local job = redis.call('HGET', K.letter .. ARGV[1], 'job')
+local job = redis.call('HGET', K.DEAD_LETTER .. ARGV[1], 'job')
 if not job then
   return 0
 end

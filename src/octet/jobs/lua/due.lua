@@ -7,10 +7,10 @@
 
 local time = now()
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.outbox, '-inf', digits(time), 'LIMIT', 0, ARGV[1]))
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', K.OUTBOX, '-inf', digits(time), 'LIMIT', 0, ARGV[1]))
 do
-  redis.call('ZADD', K.outbox, digits(time + ARGV[2]), id)
-  redis.call('HSET', K.delivery .. id, 'token', ARGV[3])
-  found[#found + 1] = redis.call('HGETALL', K.delivery .. id)
+  redis.call('ZADD', K.OUTBOX, digits(time + ARGV[2]), id)
+  redis.call('HSET', K.DELIVERY .. id, 'token', ARGV[3])
+  found[#found + 1] = redis.call('HGETALL', K.DELIVERY .. id)
 end
 return found

@@ -11,9 +11,9 @@ if refused then
   return refused
 end
 if ARGV[4] ~= '' then
-  redis.call('HSET', K.job .. ARGV[1], 'error_code', ARGV[4], 'error', ARGV[5])
+  redis.call('HSET', K.JOB .. ARGV[1], 'error_code', ARGV[4], 'error', ARGV[5])
 elseif ARGV[3] == 'complete' then
-  redis.call('HDEL', K.job .. ARGV[1], 'error_code', 'error')
+  redis.call('HDEL', K.JOB .. ARGV[1], 'error_code', 'error')
 end
 end_job(ARGV[1], 'done', ARGV[3])
 return 'done'

@@ -6,7 +6,7 @@
 -- ARGV: how long to keep (ms). Returns how many.
 
 local until_then = digits(now() - ARGV[1])
-local ids = redis.call('ZRANGEBYSCORE', K.ended, '-inf', until_then, 'LIMIT', 0, 500)
+local ids = redis.call('ZRANGEBYSCORE', K.ENDED, '-inf', until_then, 'LIMIT', 0, 500)
 for _, id in ipairs(ids) do
   forget_job(id)
 end

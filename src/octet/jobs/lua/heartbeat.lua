@@ -4,4 +4,4 @@
 --
 -- ARGV: worker, lease (ms).
 
-redis.call('ZADD', K.workers, digits(now() + ARGV[2]), ARGV[1])
+redis.call('ZADD', K.WORKERS, digits(now() + ARGV[2]), ARGV[1])

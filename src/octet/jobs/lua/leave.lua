@@ -6,4 +6,4 @@
 -- ARGV: worker.
 
 return_inbox(ARGV[1])
-redis.call('ZREM', K.workers, ARGV[1])
+redis.call('ZREM', K.WORKERS, ARGV[1])

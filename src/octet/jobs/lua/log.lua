@@ -4,5 +4,5 @@
 --
 -- ARGV: most lines, then the lines.
 
-redis.call('RPUSH', K.logging, unpack(ARGV, 2))
-redis.call('LTRIM', K.logging, -ARGV[1], -1)
+redis.call('RPUSH', K.LOGGING, unpack(ARGV, 2))
+redis.call('LTRIM', K.LOGGING, -ARGV[1], -1)

@@ -10,7 +10,7 @@ if not message then
   return nil
 end
 local before = 0
-for _, list in ipairs({K.high, K.queue, K.low}) do
+for _, list in ipairs({K.QUEUE_HIGH, K.QUEUE, K.QUEUE_LOW}) do
   local length = redis.call('LLEN', list)
   local index = redis.call('LPOS', list, message, 'RANK', -1)
   if index then

@@ -11,28 +11,28 @@
 -- ARGV: thorough (0 or 1), then workers who may have a list without being known.
 -- Returns {messages put back, jobs put back or ended}.
 
-if not redis.call('SET', K.reaped, 1, 'NX', 'PX', 1000) and ARGV[1] ~= '1' then
+if not redis.call('SET', K.REAPED, 1, 'NX', 'PX', 1000) and ARGV[1] ~= '1' then
   return {0, 0}
 end
 local time = now()
 local messages, jobs = 0, 0
 
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.workers, '-inf', digits(time))) do
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.WORKERS, '-inf', digits(time))) do
   messages = messages + return_inbox(worker)
 end
-redis.call('ZREMRANGEBYSCORE', K.workers, '-inf', digits(time - 86400000))
+redis.call('ZREMRANGEBYSCORE', K.WORKERS, '-inf', digits(time - 86400000))
 for index = 2, #ARGV do
-  local heartbeat = redis.call('ZSCORE', K.workers, ARGV[index])
+  local heartbeat = redis.call('ZSCORE', K.WORKERS, ARGV[index])
   if not heartbeat or tonumber(heartbeat) <= time then
     messages = messages + return_inbox(ARGV[index])
   end
 end
 
 -- The latest claim is on the left: the oldest comes to lie rightmost in its queue.
-for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do
+for _, id in ipairs(redis.call('LRANGE', K.INFLIGHT, 0, -1)) do
   local lease = field(id, 'lease')
   if not lease then
-    redis.call('LREM', K.inflight, 0, id)
+    redis.call('LREM', K.INFLIGHT, 0, id)
   elseif tonumber(lease) <= time then
     reclaim(id)
     jobs = jobs + 1

@@ -9,9 +9,9 @@
 if redis.call('LREM', inbox_of(ARGV[1]), -1, ARGV[2]) == 0 then
   return 0
 end
-local id = 'message-' .. redis.call('INCR', K.dead_count)
+local id = 'message-' .. redis.call('INCR', K.DEAD_COUNT)
 local time = digits(now())
-redis.call('HSET', K.letter .. id, 'message', ARGV[2], 'job', '', 'code', ARGV[3],
+redis.call('HSET', K.DEAD_LETTER .. id, 'message', ARGV[2], 'job', '', 'code', ARGV[3],
   'reason', ARGV[4], 'time', time)
-redis.call('ZADD', K.dead, time, id)
+redis.call('ZADD', K.DEAD, time, id)
 return 1

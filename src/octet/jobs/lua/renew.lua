@@ -7,13 +7,13 @@
 -- Returns 'go on', 'cancelled' or 'lost'.
 
 local id = ARGV[1]
-local record = K.job .. id
+local record = K.JOB .. id
 if field(id, 'token') ~= ARGV[2] then
   return 'lost'
 end
 local expiry = digits(now() + ARGV[4])
 redis.call('HSET', record, 'lease', expiry)
-redis.call('ZADD', K.workers, expiry, ARGV[3])
+redis.call('ZADD', K.WORKERS, expiry, ARGV[3])
 if ARGV[5] ~= '' then
   redis.call('HSET', record, 'percent', ARGV[5], 'left', ARGV[6])
   announce(id)

@@ -7,17 +7,17 @@
 -- ARGV: id of the letter. Returns 1, or 0 when there is none.
 
 local id = ARGV[1]
-local message = redis.call('HGET', K.letter .. id, 'message')
+local message = redis.call('HGET', K.DEAD_LETTER .. id, 'message')
 if not message then
   return 0
 end
-local job = redis.call('HGET', K.letter .. id, 'job')
+local job = redis.call('HGET', K.DEAD_LETTER .. id, 'job')
 forget_letter(id)
 local priority = job ~= '' and field(job, 'priority') or 'normal'
 if job ~= '' and field(job, 'state') then
-  redis.call('HDEL', K.job .. job, 'error_code', 'error', 'finished', 'rescues', 'exhausted',
+  redis.call('HDEL', K.JOB .. job, 'error_code', 'error', 'finished', 'rescues', 'exhausted',
     'interruptions')
-  redis.call('HSET', K.job .. job, 'attempts', 0, 'percent', 0)
+  redis.call('HSET', K.JOB .. job, 'attempts', 0, 'percent', 0)
   set_state(job, 'waiting')
   announce(job)
 end

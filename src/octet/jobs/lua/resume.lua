@@ -15,12 +15,12 @@ local messages, jobs = 0, 0
 for index = 2, #ARGV do
   messages = messages + return_inbox(ARGV[index])
 end
-redis.call('DEL', K.workers)
-for _, id in ipairs(redis.call('LRANGE', K.inflight, 0, -1)) do
+redis.call('DEL', K.WORKERS)
+for _, id in ipairs(redis.call('LRANGE', K.INFLIGHT, 0, -1)) do
   if not field(id, 'lease') then
-    redis.call('LREM', K.inflight, 0, id)
+    redis.call('LREM', K.INFLIGHT, 0, id)
   else
-    if redis.call('HINCRBY', K.job .. id, 'interruptions', 1) <= most then
+    if redis.call('HINCRBY', K.JOB .. id, 'interruptions', 1) <= most then
       uncount(id)
     end
     reclaim(id)

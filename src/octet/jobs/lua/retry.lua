@@ -13,7 +13,7 @@ local refused = refusal(id, ARGV[2])
 if refused then
   return refused
 end
-redis.call('HSET', K.job .. id, 'error_code', ARGV[4], 'error', ARGV[5])
+redis.call('HSET', K.JOB .. id, 'error_code', ARGV[4], 'error', ARGV[5])
 if tonumber(field(id, 'attempts')) >= tonumber(ARGV[3]) then
   return 'exhausted'
 end

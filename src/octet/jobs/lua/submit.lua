@@ -14,14 +14,14 @@ local id, submission, again = ARGV[1], ARGV[2], ARGV[3] == '1'
 local count = tonumber(ARGV[7])
 
 if ARGV[4] ~= '' then
-  local key = K.idempotency .. ARGV[4]
+  local key = K.IDEMPOTENCY .. ARGV[4]
   local known = redis.call('GET', key)
   if known then
     local digest, job = string.match(known, '^(%S*) (.*)$')
     if digest ~= ARGV[5] then
       return {'conflict'}
     end
-    local record = redis.call('HGETALL', K.job .. job)
+    local record = redis.call('HGETALL', K.JOB .. job)
     if #record > 0 and not again then
       return {field(job, 'submission') == submission and 'created' or 'joined', record}
     end
@@ -35,7 +35,7 @@ if state and field(id, 'submission') == submission then
   word = 'created' -- the same call again, after a lost reply
 elseif state == 'waiting' or state == 'running' then
   add_callbacks(id, 8, count)
-  if redis.call('HDEL', K.job .. id, 'cancel') == 1 then
+  if redis.call('HDEL', K.JOB .. id, 'cancel') == 1 then
     announce(id)
   end
 elseif state ~= 'done' or again then
@@ -45,4 +45,4 @@ elseif state ~= 'done' or again then
   announce(id)
   word = 'created'
 end
-return {word, redis.call('HGETALL', K.job .. id)}
+return {word, redis.call('HGETALL', K.JOB .. id)}

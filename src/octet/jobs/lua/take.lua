@@ -8,8 +8,8 @@
 -- ARGV: worker, lease (ms). Returns the message, or nil when nothing waits.
 
 local inbox = inbox_of(ARGV[1])
-redis.call('ZADD', K.workers, digits(now() + ARGV[2]), ARGV[1])
+redis.call('ZADD', K.WORKERS, digits(now() + ARGV[2]), ARGV[1])
 return redis.call('LINDEX', inbox, -1)
-  or redis.call('LMOVE', K.high, inbox, 'RIGHT', 'LEFT')
-  or redis.call('LMOVE', K.queue, inbox, 'RIGHT', 'LEFT')
-  or redis.call('LMOVE', K.low, inbox, 'RIGHT', 'LEFT')
+  or redis.call('LMOVE', K.QUEUE_HIGH, inbox, 'RIGHT', 'LEFT')
+  or redis.call('LMOVE', K.QUEUE, inbox, 'RIGHT', 'LEFT')
+  or redis.call('LMOVE', K.QUEUE_LOW, inbox, 'RIGHT', 'LEFT')
