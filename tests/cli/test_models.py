@@ -1,11 +1,9 @@
-"""`octet models`, `octet doctor`, and what `import octet` promises."""
+"""`octet models`: the list, fetching and converting."""
 
 import json
 import os
 import subprocess
 import sys
-
-import octet
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,38 +53,3 @@ def test_the_policy_refuses_what_may_not_be_sold(tmp_path):
     )
     assert done.returncode == 1
     assert "does not allow commercial use" in done.stderr
-
-
-def test_doctor_says_what_would_be_used_and_why():
-    facts = json.loads(run("doctor", "--json", OCTET_DEVICE="cpu").stdout)
-    assert facts["octet"] == octet.__version__
-    assert facts["would use"].startswith("openvino on cpu")
-    assert facts["because"]
-    # and a device that is not there is told, not passed over
-    assert (
-        "nothing: " in json.loads(run("doctor", "--json", OCTET_DEVICE="mps").stdout)["would use"]
-    )
-
-
-def test_the_public_names_are_pinned():
-    # given the names that others may rely on, then they are these, each once, and all are there
-    assert set(octet.__all__) == {
-        *("STEMS", "TRACKS", "separate", "Separator", "Client", "Manifest"),
-        *("OctetError", "AudioError", "NotAudioError", "DamagedAudioError", "LimitError"),
-        *("ModelError", "DeviceError", "OutputError", "SettingError", "CancelledError"),
-        "ServiceError",
-    }
-    assert len(octet.__all__) == len(set(octet.__all__))
-    for name in octet.__all__:
-        assert getattr(octet, name) is not None
-
-
-def test_importing_octet_loads_nothing_heavy():
-    code = (
-        "import sys, octet, octet.cli; "
-        "print({'numpy', 'torch', 'openvino', 'av', 'fastapi'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.strip() == "set()"

@@ -1,0 +1,93 @@
+"""`octet logs` and `octet key`. The parts themselves have their tests in their rooms."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from octet.logbook import set_up_logging
+from octet.settings import ServiceSettings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import redis
+
+
+def test_logs_prints_the_lines_in_their_order(
+    settings: ServiceSettings, valkey: redis.Redis
+) -> None:
+    # given lines of ours, and one of an implementation that pushes on the left
+    assert settings.redis_url is not None
+    url = settings.redis_url.get_secret_value()
+    set_up_logging("rest", "info", url)
+    for number in range(3):
+        logging.getLogger("octet.test").info("line %d", number)
+    set_up_logging("rest", "info")  # closes the first, which carries its lines to the list
+    valkey.lpush("logging", "other.worker.debug:first")
+    # when they are read by the command, until it is told to end
+    with _following(url) as process:
+        assert process.stdout is not None
+        read = [process.stdout.readline().rstrip("\n") for _ in range(4)]
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(timeout=30)
+    # then each comes once, in order
+    assert read[0] == "other.worker.debug:first"
+    assert [line.partition(".rest.info:")[2] for line in read[1:]] == ["line 0", "line 1", "line 2"]
+    # and the exit status tells what ended it
+    assert status == 128 + signal.SIGTERM
+
+
+def test_logs_ends_at_ctrl_c(settings: ServiceSettings, valkey: redis.Redis) -> None:
+    # given a reader that waits for more
+    assert settings.redis_url is not None
+    valkey.rpush("logging", "h.rest.info:only")
+    with _following(settings.redis_url.get_secret_value()) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "h.rest.info:only\n"
+        # when Ctrl-C is pressed
+        process.send_signal(signal.SIGINT)
+        # then its exit status says so
+        status = process.wait(timeout=30)
+    assert status == 130
+
+
+@contextmanager
+def _following(url: str) -> Iterator[subprocess.Popen[str]]:
+    """The command at work; it is gone afterwards, also where it did not end as it should."""
+    command = [sys.executable, "-m", "octet", "logs"]
+    environment = {**os.environ, "OCTET_REDIS_URL": url}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_key_and_its_hash_fit_each_other_and_the_settings():
+    # given two keys, made one after the other
+    printed = [
+        subprocess.run(
+            [sys.executable, "-m", "octet", "key"],
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for _ in range(2)
+    ]
+    for text in printed:
+        made = dict(line.split("=", 1) for line in text.splitlines())
+        # then the service's settings take the hash, which is the key's
+        settings = read_settings(ServiceSettings, api_keys=made["OCTET_API_KEYS"])
+        assert settings.api_keys == (hashlib.sha256(made["OCTET_KEY"].encode()).hexdigest(),)
+        assert len(made["OCTET_KEY"]) >= 43  # 256 bits
+    # and no two are alike
+    assert printed[0] != printed[1]
