@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from octet.audio.container import DECODERS, DEMUXERS
+from octet.audio.container import DECODERS, DEMUXERS, _limit_allocations
 from octet.errors import NotAudioError
 from octet.formats import Encoding
 from tests.audio.waves import song, wav_bytes, whole
@@ -68,6 +68,29 @@ def test_the_lists_name_what_ffmpeg_has():
 )
 def test_nothing_that_reads_other_files_is_allowed(name):
     assert name not in DEMUXERS
+
+
+@pytest.fixture
+def fresh_limit():
+    _limit_allocations.cache_clear()
+    yield
+    _limit_allocations.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_limit")
+def test_this_pyav_lets_ffmpegs_memory_be_limited(caplog):
+    _limit_allocations()
+
+    assert not caplog.records, "PyAV's extension module no longer resolves av_max_alloc"
+
+
+@pytest.mark.usefixtures("fresh_limit")
+def test_a_pyav_whose_memory_cannot_be_limited_is_named_in_the_log(monkeypatch, caplog):
+    monkeypatch.setattr(av._core, "__file__", "/nowhere/_core.so")
+
+    _limit_allocations()
+
+    assert f"cannot be limited with PyAV {av.__version__}" in caplog.text
 
 
 def test_a_small_file_that_asks_for_gigabytes_gets_none(tmp_path):

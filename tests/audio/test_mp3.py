@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import av
+import numpy as np
 import pytest
 
+from octet.audio.lame import Lame
 from octet.audio.mp3 import held_bitrate
 from octet.formats import Encoding
 from tests.audio.waves import encoded, sound
@@ -32,6 +34,51 @@ def test_the_info_header_counts_frames_bytes_and_padding(tmp_path, rate, bitrate
     assert size == len(data) - data.index(b"\xff")
     frame = 1152 if rate >= 32000 else 576
     assert frames * frame - (trims >> 12) - (trims & 0xFFF) == 20_000
+
+
+RATES_AND_BITRATES = [
+    (44100, 32),
+    (44100, 96),
+    (44100, 128),
+    (44100, 192),
+    (44100, 224),
+    (48000, 256),
+    (32000, 320),
+    (24000, 160),
+    (22050, 96),
+    (16000, 144),
+    (12000, 64),
+    (8000, 32),
+]
+
+
+@pytest.mark.parametrize(("rate", "bitrate"), RATES_AND_BITRATES)
+def test_a_track_is_as_loud_as_the_song_at_every_bit_rate(tmp_path, rate, bitrate):
+    # given tones that no bit rate cuts off
+    time = np.arange(3 * rate) / rate
+    tones = sum(np.sin(2 * np.pi * hertz * time + hertz) for hertz in (220, 450, 1100))
+    block = np.stack([0.2 * tones, 0.15 * tones]).astype(np.float32)
+
+    # when FFmpeg's decoder reads them from an MP3 file
+    path = tmp_path / "track.mp3"
+    encoded(path, block, Encoding("mp3", bitrate=bitrate), rate)
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+
+    # then they are as loud as before
+    heard = np.concatenate(frames, axis=1).astype(np.float32)
+    assert heard.shape == block.shape
+    gain = float((heard * block).sum() / (block * block).sum())
+    assert abs(20 * np.log10(gain)) < 0.02
+
+
+@pytest.mark.parametrize("bitrate", [64, 128, 224, 320])
+def test_this_lameenc_lets_the_gain_be_set(bitrate):
+    lame = Lame(44100, bitrate, 5)
+
+    held = lame._library.lame_get_scale(lame._encoder)
+
+    assert held == pytest.approx(1.0, abs=1e-6), "LAME's own gain is no longer undone"
 
 
 def test_quality_is_the_effort_of_the_encoder(tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
     from octet.audio.files import SourceFile
+
+_log = logging.getLogger(__name__)
 
 # FFmpeg's demuxers that hold sound in one file. Playlists (hls, concat, dash), pictures,
 # subtitles, devices and raw streams without a header are not among them.
@@ -41,57 +43,14 @@ DEMUXERS = {
 }
 """What may be opened, by FFmpeg's name, and what we call it."""
 
-DECODERS = frozenset(
-    (
-        "aac",
-        "ac3",
-        "alac",
-        "ape",
-        "eac3",
-        "flac",
-        "mp1",
-        "mp1float",
-        "mp2",
-        "mp2float",
-        "mp3float",
-        "libopus",
-        "opus",
-        "tta",
-        "vorbis",
-        "wavpack",
-        "wmalossless",
-        "wmapro",
-        "wmav1",
-        "wmav2",
-        "adpcm_ima_wav",
-        "adpcm_ms",
-    )
-) | {
-    f"pcm_{kind}"
-    for kind in (
-        "alaw",
-        "f32be",
-        "f32le",
-        "f64be",
-        "f64le",
-        "mulaw",
-        "s16be",
-        "s16be_planar",
-        "s16le",
-        "s16le_planar",
-        "s24be",
-        "s24le",
-        "s24le_planar",
-        "s32be",
-        "s32le",
-        "s32le_planar",
-        "s64be",
-        "s64le",
-        "s8",
-        "s8_planar",
-        "u8",
-    )
-}
+_DECODERS = """
+aac ac3 alac ape eac3 flac mp1 mp1float mp2 mp2float mp3float libopus opus tta vorbis wavpack
+wmalossless wmapro wmav1 wmav2 adpcm_ima_wav adpcm_ms
+pcm_alaw pcm_mulaw pcm_f32be pcm_f32le pcm_f64be pcm_f64le pcm_s8 pcm_s8_planar pcm_u8
+pcm_s16be pcm_s16be_planar pcm_s16le pcm_s16le_planar pcm_s24be pcm_s24le pcm_s24le_planar
+pcm_s32be pcm_s32le pcm_s32le_planar pcm_s64be pcm_s64le
+"""
+DECODERS = frozenset(_DECODERS.split())
 """Decoders that may run, by FFmpeg's names."""
 
 _SIGNS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\x1a\x45\xdf\xa3", b"wvpk")
@@ -139,10 +98,17 @@ def open_container(source: SourceFile) -> tuple[InputContainer, AudioStream]:
 def _limit_allocations() -> None:
     """Limits what FFmpeg takes at once, in this process, as its own option -max_alloc does.
 
-    PyAV does not pass this on; but the library is found among those that PyAV has loaded.
+    PyAV has no call for it, but its own extension module resolves FFmpeg's symbols.
     """
-    with contextlib.suppress(AttributeError, OSError):
+    try:
         ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(_LARGEST))
+    except (AttributeError, OSError) as error:
+        _log.warning(
+            "the memory that FFmpeg takes for one song cannot be limited with PyAV %s (%s): install"
+            " a version that Octet was tested with",
+            av.__version__,
+            error,
+        )
 
 
 def _sound(container: InputContainer, source: SourceFile) -> AudioStream:

@@ -213,7 +213,7 @@ class SongReader:
         if most is not None and self._position > most * self.info.rate:
             raise LimitError(
                 f"{self.source.path} is longer than the {most:g} seconds that are allowed",
-                "Give a shorter song, or raise the limit",
+                "Give a shorter song, or raise the limit (OCTET_MAX_SECONDS)",
             )
 
     def _check_end(self, claim: Claim | None) -> None:
