@@ -72,6 +72,35 @@ def test_secrets_stay_out_of_messages(monkeypatch):
     assert "sesame" not in str(settings)
 
 
+def ports():
+    names = (name for name, _, _ in describe(ServiceSettings))
+    return [name for name in names if name.endswith("_PORT")]
+
+
+@pytest.mark.parametrize("name", ports())
+def test_a_service_link_of_kubernetes_is_no_value(monkeypatch, name):
+    # given a Service whose link has the name of a setting: NAME_PORT=tcp://ADDRESS:PORT
+    default = read_settings(ServiceSettings)
+    monkeypatch.setenv(name, "tcp://10.96.0.10:8080")
+    # when the settings are read
+    settings = read_settings(ServiceSettings, redis_host="queue.example")
+    # then it does not count: where the process listens, or another host's port, is not said by it
+    assert settings.model_dump(exclude={"redis_host"}) == default.model_dump(exclude={"redis_host"})
+
+
+@pytest.mark.parametrize("link", ["tcp://10.96.0.10:6380", "tcp://[fd00::a]:6380"])
+def test_the_link_of_the_service_redis_gives_its_port(monkeypatch, link):
+    monkeypatch.setenv("REDIS_PORT", link)
+    assert read_settings(ServiceSettings).redis_port == 6380
+
+
+@pytest.mark.parametrize("name", ports())
+def test_a_port_that_is_no_link_is_still_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "tcp://10.96.0.10")
+    with pytest.raises(SettingError, match=name):
+        read_settings(ServiceSettings)
+
+
 def test_lists_are_split_at_commas(monkeypatch):
     monkeypatch.setenv("OCTET_FALLBACK", "htdemucs, original")
     assert read_settings(ServiceSettings).fallback == ("htdemucs", "original")

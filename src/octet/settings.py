@@ -7,11 +7,19 @@ with OCTET_. docs/settings.md lists all of them, and a test holds it to that.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from octet.errors import SettingError
@@ -24,6 +32,8 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 
 _GIB = 1024**3
+
+_SERVICE_LINK = re.compile(r"(?:tcp|udp|sctp)://\S*:(\d+)\Z")
 
 SomeSettings = TypeVar("SomeSettings", bound=BaseSettings)
 
@@ -187,6 +197,19 @@ class ServiceSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("redis_port", "port", "metrics_port", mode="before")
+    @classmethod
+    def _no_service_link(cls, value: object, info: ValidationInfo) -> object:
+        # Beside a Service called "redis" or "octet", Kubernetes sets REDIS_PORT or OCTET_PORT to
+        # tcp://ADDRESS:PORT. That is where the Service answers, which is asked for in the first
+        # case only; where this process listens does not follow from it.
+        link = _SERVICE_LINK.match(value) if isinstance(value, str) else None
+        if link is None or info.field_name is None:
+            return value
+        if info.field_name == "redis_port" and info.data.get("redis_host") == "redis":
+            return link[1]
+        return cls.model_fields[info.field_name].default
 
     @field_validator("fallback")
     @classmethod

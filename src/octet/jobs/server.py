@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
@@ -28,11 +29,26 @@ _ANSWER_WITHIN = 10.0
 
 
 def queue_url(settings: ServiceSettings) -> str:
-    """The address of the queue server: OCTET_REDIS_URL, else REDIS_HOST and REDIS_PORT."""
+    """The address of the queue server: OCTET_REDIS_URL, else REDIS_HOST and REDIS_PORT.
+
+    Raises:
+        SettingError: it makes no sense; the message names the variable.
+    """
     if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    host = f"[{settings.redis_host}]" if ":" in settings.redis_host else settings.redis_host
-    return f"redis://{host}:{settings.redis_port}/0"
+        variable, url = "OCTET_REDIS_URL", settings.redis_url.get_secret_value()
+    else:
+        host = f"[{settings.redis_host}]" if ":" in settings.redis_host else settings.redis_host
+        variable, url = "REDIS_HOST", f"redis://{host}:{settings.redis_port}/0"
+    if re.match(r"[\w+-]*(sentinel|cluster)[\w+-]*:", url):
+        raise SettingError(
+            f"{variable} names a Redis Sentinel or a Redis Cluster, which Octet does not speak to",
+            "Name one server, or an address that follows the primary (docs/reliability.md)",
+        )
+    try:
+        connect(url)
+    except SettingError as error:
+        raise SettingError(f"{variable} is {error.message}", error.hint) from None
+    return url
 
 
 def connect(url: str) -> Redis:
@@ -57,7 +73,7 @@ def connect(url: str) -> Redis:
         ),
     )
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             socket_timeout=_ANSWER_WITHIN,
             socket_connect_timeout=5.0,
@@ -65,11 +81,15 @@ def connect(url: str) -> Redis:
             retry=retry,
             decode_responses=False,
         )
-    except ValueError as error:
+        # Refuses unknown options, and connects to nothing yet.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # the client's
+    except (ValueError, TypeError):  # their texts may hold a part of the password
         raise SettingError(
-            f"the address of the queue server makes no sense ({error})",
-            "it is redis://host:port/0, rediss://... or unix:///path",
+            "no address of a queue server",
+            "It is redis://user:password@host:port/0, rediss://... or unix:///path, without other"
+            " options; signs such as / in a password are written %2F",
         ) from None
+    return client
 
 
 @asynccontextmanager
