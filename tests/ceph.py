@@ -15,12 +15,12 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octet.storage.open import StorageConfig
+from octet.settings import ServiceSettings
 from tests.servers import find_free_port
 
 if TYPE_CHECKING:
@@ -46,27 +46,27 @@ class Ceph:
     def endpoint(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def config(self, **changes: object) -> StorageConfig:
+    def settings(self, **changes: Any) -> ServiceSettings:
         """How to reach it, with buckets of their own for every call."""
         mark = uuid.uuid4().hex[:8]
-        config = StorageConfig(
-            endpoint=self.endpoint,
-            access_key=ACCESS_KEY,
-            secret_key=SECRET_KEY,
-            queue_bucket=f"queue-{mark}",
-            output_bucket=f"output-{mark}",
-        )
-        return replace(config, **changes)  # type: ignore[arg-type]  # checked by the dataclass
+        given = {
+            "minio_endpoint": self.endpoint,
+            "minio_access_key": ACCESS_KEY,
+            "minio_secret_key": SECRET_KEY,
+            "queue_bucket": f"queue-{mark}",
+            "output_bucket": f"output-{mark}",
+        }
+        return ServiceSettings(**given | changes)
 
-    def environment(self, config: StorageConfig) -> dict[str, str]:
+    def environment(self, settings: ServiceSettings) -> dict[str, str]:
         """The same as variables of the contract."""
         return {
             "MINIO_ENDPOINT": self.endpoint,
-            "MINIO_ACCESS_KEY": config.access_key,
-            "MINIO_SECRET_KEY": config.secret_key,
+            "MINIO_ACCESS_KEY": ACCESS_KEY,
+            "MINIO_SECRET_KEY": SECRET_KEY,
             "MINIO_SECURE": "false",
-            "QUEUE_BUCKET": config.queue_bucket,
-            "OUTPUT_BUCKET": config.output_bucket,
+            "QUEUE_BUCKET": settings.queue_bucket,
+            "OUTPUT_BUCKET": settings.output_bucket,
         }
 
 

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from octet.settings import ServiceSettings, read_settings
 from octet.tracks import TRACKS
 from tests.api.conftest import serving
 from tests.api.songs import name_of, song
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from octet.settings import ServiceSettings
     from tests.ceph import Ceph
     from tests.servers import QueueServer
 
@@ -31,17 +30,7 @@ def on_s3(
     valkey: redis.Redis,
 ) -> ServiceSettings:
     """An empty queue, and buckets that do not exist yet."""
-    config = ceph.config()
-    return read_settings(
-        ServiceSettings,
-        redis_url=queue_servers("valkey").url,
-        minio_endpoint=config.endpoint,
-        minio_access_key=SecretStr(config.access_key),
-        minio_secret_key=SecretStr(config.secret_key),
-        queue_bucket=config.queue_bucket,
-        output_bucket=config.output_bucket,
-        port=0,
-    )
+    return ceph.settings(redis_url=queue_servers("valkey").url, port=0)
 
 
 @pytest.mark.parametrize("presign", [False, True])

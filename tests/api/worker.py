@@ -12,7 +12,7 @@ from octet.jobs.job import Job, JobError
 from octet.jobs.server import connect
 from octet.results.keys import ResultKeys
 from octet.results.publication import Publication
-from octet.storage.open import StorageConfig, open_buckets
+from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class StandIn:
     async def _finish(
         self, claims: Claims, claim: Claim, outcome: Any, more: dict[str, Any]
     ) -> Job:
-        buckets = open_buckets(StorageConfig.of(self._settings))
+        buckets = open_buckets(self._settings)
         job = claim.job
         extension = job.recipe.format or "mp3"
         keys = ResultKeys(job.song, job.recipe.key, extension)

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octet.errors import ForbiddenAddressError, OctetError, RemoteUnavailableError, SettingError
-from octet.outbound.addresses import is_public
-from octet.outbound.guard import Guard
+from octet.outbound.guard import Guard, is_public
 from tests.outbound.receiver import receiver, says
 
 if TYPE_CHECKING:

@@ -1,3 +1,3 @@
-from tests.storage.conftest import bucket, buckets, config
+from tests.storage.conftest import bucket, buckets, settings
 
-__all__ = ["bucket", "buckets", "config"]
+__all__ = ["bucket", "buckets", "settings"]

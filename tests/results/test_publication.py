@@ -13,7 +13,8 @@ import pytest
 from octet.errors import LeaseLostError, ObjectMissingError, StorageUnavailableError
 from octet.results.keys import STAGING, ResultKeys
 from octet.results.publication import Publication, Published, read_manifest, sweep, withdraw
-from octet.storage.open import StorageConfig, open_buckets
+from octet.settings import ServiceSettings, read_settings
+from octet.storage.open import open_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -350,7 +351,9 @@ async def test_only_old_stages_are_swept(bucket: Bucket, tmp_path: Path) -> None
 
 @pytest.fixture
 async def quick(tmp_path: Path, anyio_backend: str) -> Bucket:
-    bucket = open_buckets(StorageConfig(storage=f"file://{tmp_path / 'quick'}")).output
+    bucket = open_buckets(
+        read_settings(ServiceSettings, storage=f"file://{tmp_path / 'quick'}")
+    ).output
     await bucket.ensure()
     return bucket
 

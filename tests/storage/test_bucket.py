@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from octet.errors import ObjectExistsError, ObjectMissingError, SettingError, StorageError
+from tests.storage.conftest import MIB, keys, noise, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from octet.storage.bucket import Bucket
-    from octet.storage.open import Buckets
 
 pytestmark = pytest.mark.anyio
-
-MIB = 1024 * 1024
-
-
-def noise(size: int, seed: int = 0) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-
-
-def files(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.is_file()]
-
-
-async def keys(bucket: Bucket, folder: str = "") -> list[str]:
-    return sorted([entry.key async for entry in bucket.list(folder)])
 
 
 @pytest.mark.parametrize(
@@ -121,25 +100,6 @@ async def test_a_stream_that_fails_leaves_nothing_and_tells_its_own_error(
     assert await keys(bucket) == []
 
 
-async def test_ranges_are_cut_at_the_end(bucket: Bucket) -> None:
-    data = noise(1000)
-    await bucket.put_bytes("key", data)
-    chance = random.Random(1)
-    spans = [(0, 1000), (0, 1), (999, 1000), (5, 5), (990, 2000), (1000, 1001), (5000, 6000)]
-    spans += [tuple(sorted(chance.choices(range(1200), k=2))) for _ in range(20)]  # type: ignore[misc]  # pairs
-
-    for start, end in spans:
-        assert await bucket.get_range("key", start, end) == data[start:end]
-        assert b"".join([c async for c in bucket.stream("key", start)]) == data[start:]
-
-
-async def test_a_range_that_makes_no_sense_is_refused(bucket: Bucket) -> None:
-    await bucket.put_bytes("key", b"1")
-    for start, end in [(-1, 1), (2, 1)]:
-        with pytest.raises(SettingError):
-            await bucket.get_range("key", start, end)
-
-
 async def test_the_head_tells_all(bucket: Bucket) -> None:
     before = datetime.now(UTC) - timedelta(seconds=2)
     metadata = {"Title": "Ça va? 日本 100%", "length": " 12 "}
@@ -151,69 +111,6 @@ async def test_the_head_tells_all(bucket: Bucket) -> None:
     assert head.metadata == {"title": "Ça va? 日本 100%", "length": " 12 "}
     assert head.etag
     assert before <= head.modified <= datetime.now(UTC) + timedelta(seconds=2)
-
-
-async def test_what_is_missing_is_missing_everywhere(bucket: Bucket, tmp_path: Path) -> None:
-    async def drain() -> None:
-        async for _ in bucket.stream("none"):
-            pass
-
-    attempts: list[Callable[[], Awaitable[object]]] = [
-        lambda: bucket.head("none"),
-        lambda: bucket.get_bytes("none"),
-        lambda: bucket.get_range("none", 0, 1),
-        lambda: bucket.get_range("none", 1, 1),
-        drain,
-        lambda: bucket.download("none", tmp_path / "none"),
-        lambda: bucket.copy("none", "other"),
-    ]
-    for attempt in attempts:
-        with pytest.raises(ObjectMissingError) as caught:
-            await attempt()
-        assert "'none'" in caught.value.message
-    assert not any("none" in name for name in files(tmp_path))
-    await bucket.delete("none")
-
-
-async def test_one_of_many_conditional_puts_wins(bucket: Bucket) -> None:
-    async def put(writer: int) -> bool:
-        try:
-            await bucket.put_bytes("manifest", b"%d" % writer, if_absent=True)
-        except ObjectExistsError:
-            return False
-        return True
-
-    won = await asyncio.gather(*(put(writer) for writer in range(12)))
-
-    assert sum(won) == 1
-    assert await bucket.get_bytes("manifest") == b"%d" % won.index(True)
-
-
-async def test_one_of_many_conditional_replacements_wins(bucket: Bucket) -> None:
-    await bucket.put_bytes("manifest", b"old")
-    etag = (await bucket.head("manifest")).etag
-
-    async def put(writer: int) -> bool:
-        try:
-            await bucket.put_bytes("manifest", b"%d" % writer, if_match=etag)
-        except ObjectExistsError:
-            return False
-        return True
-
-    won = await asyncio.gather(*(put(writer) for writer in range(8)))
-
-    assert sum(won) == 1
-    assert await bucket.get_bytes("manifest") == b"%d" % won.index(True)
-
-
-async def test_a_replacement_of_what_is_gone_is_refused(bucket: Bucket) -> None:
-    await bucket.put_bytes("manifest", b"old")
-    etag = (await bucket.head("manifest")).etag
-    await bucket.delete("manifest")
-
-    with pytest.raises(ObjectExistsError):
-        await bucket.put_bytes("manifest", b"new", if_match=etag)
-    assert await keys(bucket) == []
 
 
 async def test_a_copy_has_bytes_type_and_metadata(bucket: Bucket) -> None:
@@ -258,74 +155,6 @@ async def test_what_is_deleted_is_gone(bucket: Bucket) -> None:
     assert (await bucket.head("a/b/c")).content_type == "application/octet-stream"
 
 
-async def test_a_download_shows_its_progress_and_appears_whole(
-    bucket: Bucket, tmp_path: Path
-) -> None:
-    data = noise(5 * MIB)
-    await bucket.put_bytes("key", data)
-    (tmp_path / "song").write_bytes(b"old")
-    steps: list[tuple[int, int]] = []
-
-    head = await bucket.download(
-        "key", tmp_path / "song", on_progress=lambda done, size: steps.append((done, size))
-    )
-
-    assert (tmp_path / "song").read_bytes() == data
-    assert head.size == len(data)
-    assert steps == sorted(steps)
-    assert steps[-1] == (len(data), len(data))
-    assert files(tmp_path) == ["song"]
-
-
-async def test_a_download_keeps_to_its_limit(bucket: Bucket, tmp_path: Path) -> None:
-    await bucket.put_bytes("key", b"12345")
-
-    with pytest.raises(StorageError, match="5 bytes, more than the 4 allowed"):
-        await bucket.download("key", tmp_path / "song", limit=4)
-    with pytest.raises(StorageError, match="5 bytes, more than the 4 allowed"):
-        await bucket.get_bytes("key", limit=4)
-    await bucket.download("key", tmp_path / "song", limit=5)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        *("", "/", "/etc/passwd", "../up", "a/../../up", "a/..", "..", ".", "a/./b", "a//b", "a/"),
-        *("nul\0l", "line\nfeed", "\x7f", "\ud800", "long" * 300),
-    ],
-)
-async def test_hostile_keys_are_refused_by_every_call(
-    bucket: Bucket, key: str, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    attempts: list[Callable[[], Awaitable[object]]] = [
-        lambda: bucket.put_bytes(key, b""),
-        lambda: bucket.put_file(key, tmp_path / "file"),
-        lambda: bucket.put_stream(key, pieces(b"1")),
-        lambda: bucket.head(key),
-        lambda: bucket.get_bytes(key),
-        lambda: bucket.get_range(key, 0, 1),
-        lambda: bucket.download(key, tmp_path / "out"),
-        lambda: bucket.delete(key),
-        lambda: bucket.copy(key, "fine"),
-        lambda: bucket.copy("fine", key),
-        lambda: bucket.presign(key, timedelta(minutes=1)),
-    ]
-    await bucket.put_bytes("fine", b"1")
-    for attempt in attempts:
-        with pytest.raises(SettingError):
-            await attempt()
-    assert await keys(bucket) == ["fine"]
-
-
-async def test_metadata_cannot_pose_as_a_header(bucket: Bucket) -> None:
-    for name in ("content-type", "Cache-Control", "two words", "line\r\nfeed", "ü"):
-        with pytest.raises(SettingError):
-            await bucket.put_bytes("key", b"", metadata={name: "value"})
-    await bucket.put_bytes("key", b"", metadata={"fine": "line\r\nX-Other: 1"})
-    assert (await bucket.head("key")).metadata == {"fine": "line\r\nX-Other: 1"}
-
-
 async def test_a_presigned_link_opens_one_object_for_a_while(bucket: Bucket) -> None:
     await bucket.put_bytes("my song.mp3", b"123", download_name='Ça "va".mp3')
     link = await bucket.presign("my song.mp3", timedelta(minutes=1))
@@ -350,15 +179,3 @@ async def test_a_presigned_link_opens_one_object_for_a_while(bucket: Bucket) -> 
         assert upload is not None
         assert (await client.put(upload, content=b"by a client")).status_code == 200
     assert await bucket.get_bytes("up/load") == b"by a client"
-
-
-async def test_buckets_are_created_once_and_kept_apart(buckets: Buckets) -> None:
-    await buckets.queue.put_bytes("key", b"in")
-    await buckets.output.put_bytes("key", b"out")
-    await buckets.ensure()
-
-    assert await buckets.queue.get_bytes("key") == b"in"
-    assert await buckets.named(buckets.output.name).get_bytes("key") == b"out"
-    other = buckets.named("another-bucket")
-    await other.ensure()
-    assert await keys(other) == []

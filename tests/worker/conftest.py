@@ -39,15 +39,9 @@ async def service(valkey_url: str, tmp_path: Path) -> AsyncIterator[Service]:
 @pytest.fixture
 async def ceph_service(valkey_url: str, ceph: Ceph, tmp_path: Path) -> AsyncIterator[Service]:
     """The same with an S3 service, named by the contract's variables."""
-    config = ceph.config()
-    environment = ceph.environment(config)
-    more = {
-        "minio_endpoint": environment["MINIO_ENDPOINT"],
-        "minio_access_key": environment["MINIO_ACCESS_KEY"],
-        "minio_secret_key": environment["MINIO_SECRET_KEY"],
-        "queue_bucket": config.queue_bucket,
-        "output_bucket": config.output_bucket,
-    }
+    settings = ceph.settings()
+    environment = ceph.environment(settings)
+    more = {name.lower(): value for name, value in environment.items()}
     client = connect(valkey_url)
     service = Service(client, valkey_url, "s3", tmp_path / "scratch", more, environment)
     await service.buckets.ensure()

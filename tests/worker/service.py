@@ -19,7 +19,7 @@ import numpy as np
 from octet.jobs.queue import JobQueue
 from octet.results.keys import STAGING
 from octet.settings import SeparationSettings, ServiceSettings
-from octet.storage.open import StorageConfig, open_buckets
+from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
 from octet.worker.supervisor import Supervisor
 from tests.worker.program import COMPUTE
@@ -70,7 +70,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.queue = JobQueue(self.client)
-        self.buckets = open_buckets(StorageConfig.of(self.settings()))
+        self.buckets = open_buckets(self.settings())
 
     def settings(self, **changes: Any) -> ServiceSettings:
         """Of a worker; the lease is short."""

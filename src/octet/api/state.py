@@ -21,7 +21,7 @@ from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
 from octet.results.publication import sweep
-from octet.storage.open import StorageConfig, open_buckets
+from octet.storage.open import open_buckets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -137,7 +137,7 @@ async def open_service(
         listing=Listing(queue, url),
         dead=DeadLetters(redis),
         outbox=Outbox(redis),
-        buckets=open_buckets(StorageConfig.of(settings)),
+        buckets=open_buckets(settings),
     )
     preparing = asyncio.create_task(service.prepare())
     try:

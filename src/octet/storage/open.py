@@ -1,13 +1,12 @@
-"""The two buckets of the service: which store they are in, how to reach it, and opening them."""
+"""The buckets of the service: which store they are in, how to reach it, and opening them."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -26,65 +25,6 @@ if TYPE_CHECKING:
 _BUCKET_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]")
 
 
-@dataclass(frozen=True)
-class StorageConfig:
-    """Which store to use, and how to reach it.
-
-    Attributes:
-        storage: `s3` (an S3 service at `endpoint`), `file:///folder` (a folder a bucket),
-            `gs://bucket/prefix` or `az://container/prefix`. In the last two, everything
-            lives in one cloud bucket, under a prefix a bucket; their credentials come from
-            the usual environment names (GOOGLE_APPLICATION_CREDENTIALS,
-            AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, ...).
-        endpoint: address of the S3 service, with or without a scheme.
-        access_key: access key of the S3 service.
-        secret_key: secret key of the S3 service. Never shown.
-        secure: HTTPS for an endpoint without a scheme.
-        region: region of the S3 service.
-        public_endpoint: address of the S3 service as clients see it, for presigned links;
-            the endpoint itself if None.
-        queue_bucket: name of the bucket of the songs that come in.
-        output_bucket: name of the bucket of the tracks that go out.
-        patience: seconds without a byte after which a request is given up and tried again.
-        retries: further tries of a request that failed for the store's or the network's sake.
-    """
-
-    storage: str = "s3"
-    endpoint: str = "minio:9000"
-    access_key: str = field(default="rootuser", repr=False)
-    secret_key: str = field(default="rootpass123", repr=False)
-    secure: bool = False
-    region: str = "us-east-1"
-    public_endpoint: str | None = None
-    queue_bucket: str = "demucs-bucket"
-    output_bucket: str = "demucs-output"
-    patience: float = 30.0
-    retries: int = 4
-
-    def endpoint_url(self) -> str:
-        """The endpoint with a scheme.
-
-        Raises:
-            SettingError: if it is not an address of the form [http[s]://]host[:port].
-        """
-        return with_scheme(self.endpoint, secure=self.secure)
-
-    @classmethod
-    def of(cls, settings: ServiceSettings) -> Self:
-        """What the settings of the service say."""
-        return cls(
-            storage=settings.storage,
-            endpoint=settings.minio_endpoint,
-            access_key=settings.minio_access_key.get_secret_value(),
-            secret_key=settings.minio_secret_key.get_secret_value(),
-            secure=settings.minio_secure,
-            region=settings.s3_region,
-            public_endpoint=settings.public_endpoint,
-            queue_bucket=settings.queue_bucket,
-            output_bucket=settings.output_bucket,
-        )
-
-
 class Buckets:
     """A store and its buckets. Made by `open_buckets`.
 
@@ -96,11 +36,13 @@ class Buckets:
     queue: Bucket
     output: Bucket
 
-    def __init__(self, config: StorageConfig) -> None:
-        self._config = config
+    def __init__(self, settings: ServiceSettings, patience: float, retries: int) -> None:
+        self._settings = settings
+        self._patience = patience
+        self._retries = retries
         self._opened: dict[str, Bucket] = {}
-        self.queue = self.named(config.queue_bucket)
-        self.output = self.named(config.output_bucket)
+        self.queue = self.named(settings.queue_bucket)
+        self.output = self.named(settings.output_bucket)
 
     def named(self, name: str) -> Bucket:
         """Any bucket of the same store, for messages that name one.
@@ -115,7 +57,7 @@ class Buckets:
                 "3 to 63 lower-case letters, digits, dots and hyphens",
             )
         if name not in self._opened:
-            self._opened[name] = _open(self._config, name)
+            self._opened[name] = self._open(name)
         return self._opened[name]
 
     async def ensure(self) -> None:
@@ -127,88 +69,98 @@ class Buckets:
         """
         await asyncio.gather(*(b.ensure() for b in {self.queue, self.output}))
 
+    def _open(self, name: str) -> Bucket:
+        storage = self._settings.storage
+        if storage == "s3":
+            return self._open_s3(name)
+        parts = urlsplit(storage)
+        if parts.scheme == "file" and parts.netloc in ("", "localhost") and len(parts.path) > 1:
+            return FolderBucket(Path(unquote(parts.path)) / name, name)
+        if parts.scheme in ("gs", "az") and parts.netloc and not parts.query:
+            prefix = "/".join(part for part in (*parts.path.split("/"), name) if part)
+            return self._open_cloud(parts.scheme, parts.netloc, check_key(prefix), name)
+        raise SettingError(
+            f"OCTET_STORAGE is {storage!r}",
+            "use s3, file:///folder, gs://bucket/prefix or az://container/prefix",
+        )
 
-def open_buckets(config: StorageConfig) -> Buckets:
+    def _open_s3(self, name: str) -> Bucket:
+        settings = self._settings
+
+        def store(address: str) -> S3Store:
+            return S3Store(
+                name,
+                endpoint=address,
+                access_key_id=settings.minio_access_key.get_secret_value(),
+                secret_access_key=settings.minio_secret_key.get_secret_value(),
+                region=settings.s3_region,
+                client_options=self._client(plain=address.startswith("http://")),
+                retry_config=self._retry(),
+            )
+
+        endpoint = with_scheme(settings.minio_endpoint, secure=settings.minio_secure)
+        public = None
+        if settings.public_endpoint:
+            public = store(with_scheme(settings.public_endpoint, secure=settings.minio_secure))
+        return S3Bucket(
+            store(endpoint),
+            name,
+            endpoint,
+            settings.s3_region,
+            retries=self._retries,
+            public=public,
+        )
+
+    def _open_cloud(self, scheme: str, container: str, prefix: str, name: str) -> Bucket:
+        kind: Any = GCSStore if scheme == "gs" else AzureStore
+        place = f"{scheme}://{container}/{prefix}"
+        with explained(place, "open", name):
+            store = kind(
+                container,
+                prefix=prefix,
+                client_options=self._client(plain=False),
+                retry_config=self._retry(),
+            )
+        return Bucket(store, name, place, retries=self._retries)
+
+    def _client(self, *, plain: bool) -> ClientConfig:
+        return {
+            "allow_http": plain,
+            "connect_timeout": timedelta(seconds=min(5.0, self._patience)),
+            "read_timeout": timedelta(seconds=self._patience),
+            # A whole answer may take long; a silent one is cut short by the line above.
+            "timeout": timedelta(hours=1),
+            "user_agent": "octet",
+        }
+
+    def _retry(self) -> RetryConfig:
+        return {
+            "max_retries": self._retries,
+            "retry_timeout": timedelta(seconds=self._patience * (self._retries + 1)),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=5),
+            },
+        }
+
+
+def open_buckets(settings: ServiceSettings, *, patience: float = 30.0, retries: int = 4) -> Buckets:
     """Opens the store. A store elsewhere is asked nothing yet; a local folder is made.
 
+    Args:
+        settings: `storage` says which: `s3` (the MINIO_ settings), `file:///folder` (a folder a
+            bucket), `gs://bucket/prefix` or `az://container/prefix`. In the last two,
+            everything lives in one cloud bucket, under a prefix a bucket; their credentials
+            come from the usual environment names (GOOGLE_APPLICATION_CREDENTIALS,
+            AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, ...).
+        patience: seconds without a byte after which a request is given up and tried again.
+        retries: further tries of a request that failed for the store's or the network's sake.
+
     Raises:
-        SettingError: if the configuration makes no sense.
+        SettingError: if the settings make no sense.
         StorageError: if a local folder cannot be made.
     """
-    return Buckets(config)
-
-
-def _open(config: StorageConfig, name: str) -> Bucket:
-    if config.storage == "s3":
-        return _open_s3(config, name)
-    parts = urlsplit(config.storage)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and len(parts.path) > 1:
-        return FolderBucket(Path(unquote(parts.path)) / name, name)
-    if parts.scheme in ("gs", "az") and parts.netloc and not parts.query:
-        prefix = "/".join(part for part in (*parts.path.split("/"), name) if part)
-        return _open_cloud(config, parts.scheme, parts.netloc, check_key(prefix), name)
-    raise SettingError(
-        f"OCTET_STORAGE is {config.storage!r}",
-        "use s3, file:///folder, gs://bucket/prefix or az://container/prefix",
-    )
-
-
-def _open_s3(config: StorageConfig, name: str) -> Bucket:
-    def store(endpoint: str) -> S3Store:
-        return S3Store(
-            name,
-            endpoint=endpoint,
-            access_key_id=config.access_key,
-            secret_access_key=config.secret_key,
-            region=config.region,
-            client_options=_client(config, plain=endpoint.startswith("http://")),
-            retry_config=_retry(config),
-        )
-
-    endpoint = config.endpoint_url()
-    public = None
-    if config.public_endpoint:
-        public = store(with_scheme(config.public_endpoint, secure=config.secure))
-    return S3Bucket(
-        store(endpoint), name, endpoint, config.region, retries=config.retries, public=public
-    )
-
-
-def _open_cloud(
-    config: StorageConfig, scheme: str, container: str, prefix: str, name: str
-) -> Bucket:
-    kind: Any = GCSStore if scheme == "gs" else AzureStore
-    place = f"{scheme}://{container}/{prefix}"
-    with explained(place, "open", name):
-        store = kind(
-            container,
-            prefix=prefix,
-            client_options=_client(config, plain=False),
-            retry_config=_retry(config),
-        )
-    return Bucket(store, name, place, retries=config.retries)
-
-
-def _client(config: StorageConfig, *, plain: bool) -> ClientConfig:
-    return {
-        "allow_http": plain,
-        "connect_timeout": timedelta(seconds=min(5.0, config.patience)),
-        "read_timeout": timedelta(seconds=config.patience),
-        # A whole answer may take long; a silent one is cut short by the line above.
-        "timeout": timedelta(hours=1),
-        "user_agent": "octet",
-    }
-
-
-def _retry(config: StorageConfig) -> RetryConfig:
-    return {
-        "max_retries": config.retries,
-        "retry_timeout": timedelta(seconds=config.patience * (config.retries + 1)),
-        "backoff": {
-            "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(seconds=5),
-        },
-    }
+    return Buckets(settings, patience, retries)
 
 
 def with_scheme(endpoint: str, *, secure: bool) -> str:

@@ -18,7 +18,7 @@ from octet.errors import CancelledError, ComputationError, LeaseLostError, Octet
 from octet.jobs.claims import Claims
 from octet.jobs.job import JobError
 from octet.jobs.server import connect, queue_url
-from octet.storage.open import StorageConfig, open_buckets
+from octet.storage.open import open_buckets
 from octet.worker import failpoints
 from octet.worker.ahead import next_job
 from octet.worker.assignment import Assignment, Equipment
@@ -110,7 +110,7 @@ class Supervisor:
                 self._stopping.unlisten()
 
     async def _run(self, client: Redis, scratch: Scratch) -> None:
-        buckets = open_buckets(StorageConfig.of(self._service))
+        buckets = open_buckets(self._service)
         kit = Equipment(
             claims=Claims(
                 client, self.worker, lease=self._service.lease, attempts=self._service.attempts
