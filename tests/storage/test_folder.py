@@ -32,8 +32,8 @@ async def write():
     for turn in range(10**6):
         mark = b"%08d" % turn
         await asyncio.gather(
-            *(bucket.put_bytes(f"deep/{key}", mark * 40_000, content_type="audio/x-test",
-                               metadata={"turn": str(turn)}) for key in "abc")
+            *(bucket.put_bytes(f"deep/{key}", mark * 40_000, content_type=f"audio/x-{turn}")
+              for key in "abc")
         )
         print(turn, flush=True)
 
@@ -69,7 +69,7 @@ async def test_a_killed_writer_leaves_the_old_object_or_the_new(tmp_path: Path) 
             assert data == data[:8] * 40_000
             if told:
                 assert int(data[:8]) >= told[-1]
-            assert (await bucket.head(f"deep/{key}")).content_type == "audio/x-test"
+            assert (await bucket.head(f"deep/{key}")).content_type.startswith("audio/x-")
         await bucket.ensure()
         assert writing(tmp_path / "bucket") == []
     assert sorted([e.key async for e in bucket.list()]) == ["deep/a", "deep/b", "deep/c"]

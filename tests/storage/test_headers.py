@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from octet.errors import (
-    SettingError,
-)
 from octet.storage.headers import disposition
 
-if TYPE_CHECKING:
-    from octet.storage.bucket import Bucket
-
 pytestmark = pytest.mark.anyio
-
-
-async def test_metadata_cannot_pose_as_a_header(bucket: Bucket) -> None:
-    for name in ("content-type", "Cache-Control", "two words", "line\r\nfeed", "ü"):
-        with pytest.raises(SettingError):
-            await bucket.put_bytes("key", b"", metadata={name: "value"})
-    await bucket.put_bytes("key", b"", metadata={"fine": "line\r\nX-Other: 1"})
-    assert (await bucket.head("key")).metadata == {"fine": "line\r\nX-Other: 1"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import obstore
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -11,17 +11,15 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from octet.errors import ObjectMissingError
 from octet.storage.conditional import ConditionalPut
 from octet.storage.errors import check_key, explained
-from octet.storage.headers import About, ObjectEntry, ObjectHead, attributes_of, head_of
+from octet.storage.headers import PLAIN_TYPE, About, ObjectEntry, ObjectHead, attributes_of
 from octet.storage.reading import CHUNK, Reading, save
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator
     from datetime import timedelta
     from pathlib import Path
 
     from obstore.store import ObjectStore
-
-LinkMethod = Literal["GET", "PUT"]
 
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 3
@@ -164,7 +162,11 @@ class Bucket:
             ObjectMissingError: if there is no such object.
         """
         with explained(self.place, "look at", self._checked(key)):
-            return head_of(key, await obstore.get_async(self._store, key, options={"head": True}))
+            found = await obstore.get_async(self._store, key, options={"head": True})
+        meta, content_type = found.meta, found.attributes.get("Content-Type", PLAIN_TYPE)
+        return ObjectHead(
+            key, meta["size"], meta["last_modified"], meta["e_tag"] or "", content_type
+        )
 
     async def read(self, key: str, *, limit: int | None = None) -> tuple[bytes, str]:
         """A whole object, for small ones, and the etag of this very version.
@@ -183,25 +185,17 @@ class Bucket:
         """The bytes alone. See `read`."""
         return (await self.read(key, limit=limit))[0]
 
-    async def get_range(self, key: str, start: int, end: int) -> bytes:
-        """The bytes from `start` up to but not including `end`, cut at the object's end.
-
-        Raises:
-            ObjectMissingError: if there is no such object.
-            SettingError: if start is negative or end lies before it.
-        """
-        return b"".join([chunk async for chunk in self.stream(key, start, end)])
-
     async def stream(
         self, key: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
     ) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to but not including `end`, in chunks.
+        """The bytes from `start` up to but not including `end`, cut at the object's end, in chunks.
 
         A connection that breaks on the way is taken up again where it broke. The bytes are
         of one version of the object throughout.
 
         Raises:
             ObjectMissingError: if there is no such object.
+            SettingError: if start is negative or end lies before it.
             StorageError: if the object is replaced on the way.
         """
         async for piece in self._reading(key, start, end, chunk=chunk):
@@ -212,28 +206,20 @@ class Bucket:
             self._store, self.place, self._checked(key), start, end, retries=self._retries, **how
         )
 
-    async def download(
-        self,
-        key: str,
-        path: Path,
-        *,
-        limit: int | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> ObjectHead:
+    async def download(self, key: str, path: Path, *, limit: int | None = None) -> ObjectHead:
         """Fetches an object to a file, which appears whole or not at all.
 
         Args:
             key: the object.
             path: the file; replaced if it is there. Its folder must exist.
             limit: largest number of bytes accepted.
-            on_progress: called with the bytes so far and in all.
 
         Raises:
             ObjectMissingError: if there is no such object.
             StorageError: if it has more than `limit` bytes.
         """
         head = await self.head(key)
-        await save(self._reading(key, limit=limit, etag=head.etag), path, head.size, on_progress)
+        await save(self._reading(key, limit=limit, etag=head.etag), path, head.size)
         return head
 
     async def list(self, folder: str = "") -> AsyncIterator[ObjectEntry]:
@@ -265,10 +251,8 @@ class Bucket:
         except ObjectMissingError:
             raise ObjectMissingError(f"{self.place} has no object {source!r} to copy") from None
 
-    async def presign(
-        self, key: str, expires: timedelta, *, method: LinkMethod = "GET"
-    ) -> str | None:
-        """An address that lets its holder read (GET) or write (PUT) one object for a while.
+    async def presign(self, key: str, expires: timedelta) -> str | None:
+        """An address that lets its holder read one object for a while.
 
         Nothing is asked of the store; the object need not exist.
 
@@ -279,7 +263,7 @@ class Bucket:
         if not isinstance(self._public, S3Store | GCSStore | AzureStore):
             return None
         with explained(self.place, "sign a link to", key):
-            link: str = await obstore.sign_async(self._public, method, key, expires)
+            link: str = await obstore.sign_async(self._public, "GET", key, expires)
         return link
 
 

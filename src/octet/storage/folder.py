@@ -1,7 +1,7 @@
 """A bucket that is a folder, durable enough to be a service's only store.
 
     FOLDER/KEY                the bytes
-    FOLDER/.octet/about/KEY   content type and metadata, where the name alone does not say it
+    FOLDER/.octet/about/KEY   content type, where the name alone does not say it
     FOLDER/.octet/new/*       what is being written
     FOLDER/.octet/lock        held while a name changes what it stands for
 
@@ -28,7 +28,7 @@ import os
 import shutil
 import uuid
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 import obstore
 from obstore.store import LocalStore
@@ -37,7 +37,7 @@ from octet.errors import ObjectMissingError, SettingError
 from octet.storage.bucket import Bucket
 from octet.storage.conditional import changed
 from octet.storage.errors import check_key, explained
-from octet.storage.headers import PLAIN_TYPE, About, ObjectEntry, ObjectHead, check_names
+from octet.storage.headers import PLAIN_TYPE, About, ObjectEntry, ObjectHead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -133,9 +133,10 @@ class FolderBucket(Bucket):
         self._path(key)
         with explained(self.place, "look at", key):
             meta = await obstore.head_async(self._store, key)
-            content_type, metadata = await asyncio.to_thread(self._read_about, key)
-        etag = meta["e_tag"] or ""
-        return ObjectHead(key, meta["size"], etag, meta["last_modified"], content_type, metadata)
+            content_type = await asyncio.to_thread(self._type_of, key)
+        return ObjectHead(
+            key, meta["size"], meta["last_modified"], meta["e_tag"] or "", content_type
+        )
 
     async def list(self, folder: str = "") -> AsyncIterator[ObjectEntry]:
         async for entry in super().list(folder):
@@ -160,8 +161,7 @@ class FolderBucket(Bucket):
         origin, _ = self._path(source), self._path(target)
 
         def copy() -> None:
-            content_type, metadata = self._read_about(source)
-            about: About = {"content_type": content_type, "metadata": metadata}
+            about: About = {"content_type": self._type_of(source)}
             with origin.open("rb") as old:
                 fcntl.flock(old, fcntl.LOCK_SH)  # a link shares it, so `_prepare` spares it
                 with self._linked(old, origin) as name:
@@ -189,12 +189,11 @@ class FolderBucket(Bucket):
     def _about_path(self, key: str) -> Path:
         return self._own / "about" / f"{key}.json"
 
-    def _read_about(self, key: str) -> tuple[str, dict[str, str]]:
+    def _type_of(self, key: str) -> str:
         try:
-            about: dict[str, Any] = json.loads(self._about_path(key).read_bytes())
+            return str(json.loads(self._about_path(key).read_bytes())["type"])
         except (FileNotFoundError, NotADirectoryError):
-            return _guess(key), {}
-        return about["type"], about["metadata"]
+            return _guess(key)
 
     @contextlib.contextmanager
     def _new(self) -> Iterator[tuple[BinaryIO, Path]]:
@@ -331,7 +330,5 @@ def _guess(key: str) -> str:
 
 def _kept(key: str, about: About) -> bytes | None:
     """What to keep apart from the bytes, as JSON; None if the key's ending says it all."""
-    content_type, names = about.get("content_type", PLAIN_TYPE), check_names(about.get("metadata"))
-    if content_type == _guess(key) and not names:
-        return None
-    return json.dumps({"type": content_type, "metadata": names}).encode()
+    content_type = about.get("content_type", PLAIN_TYPE)
+    return None if content_type == _guess(key) else json.dumps({"type": content_type}).encode()

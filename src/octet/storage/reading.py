@@ -17,7 +17,7 @@ from octet.errors import ObjectExistsError, SettingError, StorageError, StorageU
 from octet.storage.errors import explained, lies_beyond
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from obstore import GetOptions
 
@@ -133,12 +133,7 @@ class Reading:
             )
 
 
-async def save(
-    reading: Reading,
-    path: Path,
-    size: int,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> None:
+async def save(reading: Reading, path: Path, size: int) -> None:
     """Writes chunks to a temporary file next to `path`, then renames it.
 
     After a failure nothing is left behind. The file is not synchronised to the disk: what is
@@ -148,7 +143,6 @@ async def save(
         reading: the bytes.
         path: the file; replaced if it is there. Its folder must exist.
         size: the number of bytes there must be.
-        on_progress: called with the bytes so far and in all.
 
     Raises:
         StorageError: if there are more or fewer bytes, or the file cannot be written.
@@ -165,8 +159,6 @@ async def save(
             async for chunk in reading:
                 await asyncio.to_thread(file.write, chunk)
                 done += len(chunk)
-                if on_progress is not None:
-                    on_progress(done, size)
         if done != size:
             raise StorageError(f"{path.name} came with {done} bytes instead of {size}")
         await asyncio.to_thread(Path(name).replace, path)
