@@ -15,3 +15,16 @@ def test_doctor_says_what_would_be_used_and_why():
     assert (
         "nothing: " in json.loads(run("doctor", "--json", OCTET_DEVICE="mps").stdout)["would use"]
     )
+
+
+def test_doctor_looks_at_the_queue_server_that_is_configured(redis_url):
+    # given a server that writes nothing to disk, as those of the tests are, then that is said
+    facts = json.loads(run("doctor", "--json", OCTET_REDIS_URL=redis_url).stdout)
+    assert facts["queue"].startswith("appendonly is no: ")
+    # and where none is configured, nothing is
+    assert "queue" not in json.loads(run("doctor", "--json").stdout)
+
+
+def test_doctor_says_that_the_queue_server_is_away():
+    facts = json.loads(run("doctor", "--json", OCTET_REDIS_URL="redis://127.0.0.1:1/0").stdout)
+    assert facts["queue"].startswith("does not answer")

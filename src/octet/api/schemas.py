@@ -148,3 +148,6 @@ class HealthView(BaseModel):
 
     status: Literal["ok", "unavailable"]
     reason: str | None = None
+    warnings: list[str] = Field(
+        default=[], description="Settings of the queue server that may lose accepted jobs."
+    )

@@ -17,6 +17,7 @@ from octet.api.errors import busy
 from octet.api.listing import Listing
 from octet.errors import ObjectMissingError, OctetError, QueueUnavailableError, StorageError
 from octet.jobs.dead import DeadLetters
+from octet.jobs.durability import log_durability
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
@@ -49,6 +50,7 @@ class Service:
         buckets: the store.
         closing: set when the process has been asked to end.
         prepared: whether the buckets are there.
+        warnings: why the queue server may lose jobs, once it has been looked at.
         rate: how long recent jobs took, once somebody has asked.
     """
 
@@ -62,6 +64,7 @@ class Service:
     buckets: Buckets
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     prepared: bool = False
+    warnings: tuple[str, ...] = ()
     rate: Rate | None = None
     _looked: float = -_LOOK_EVERY
     _trouble: str = ""
@@ -80,6 +83,10 @@ class Service:
                 self.prepared = True
         with contextlib.suppress(OctetError):
             await sweep(self.buckets.queue, _UPLOADS_END_WITHIN)
+
+    async def look_at_durability(self) -> None:
+        """Fills in `warnings`, and logs them, once the queue server answers."""
+        self.warnings = tuple(await log_durability(self.redis))
 
     async def trouble(self) -> str:
         """Why no job can be accepted now; empty when one can. Looked up every 2 s at most."""
@@ -139,14 +146,17 @@ async def open_service(
         outbox=Outbox(redis),
         buckets=open_buckets(settings),
     )
-    preparing = asyncio.create_task(service.prepare())
+    preparing = [
+        asyncio.create_task(service.prepare()),
+        asyncio.create_task(service.look_at_durability()),
+    ]
     try:
         yield service
     finally:
         service.closing.set()
-        preparing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await preparing
+        for task in preparing:
+            task.cancel()
+        await asyncio.gather(*preparing, return_exceptions=True)
         await redis.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from octet import __version__
 from octet.cli.console import AsJson, say_json, say_table
 from octet.errors import OctetError
-from octet.settings import SeparationSettings, read_settings
+from octet.settings import SeparationSettings, ServiceSettings, read_settings
 
 PACKAGES = ("openvino", "av", "lameenc", "soxr", "numpy", "torch", "demucs", "diffq", "obstore")
 OPTIONAL = {
@@ -19,10 +20,13 @@ OPTIONAL = {
 }
 
 
+_ANSWERS_WITHIN = 5.0
+
+
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which runtime, precision and device would be used, and why."""
     settings = read_settings(SeparationSettings)
-    facts = {**_machine(), **_packages(), **_choice(settings), **_places(settings)}
+    facts = {**_machine(), **_packages(), **_choice(settings), **_places(settings), **_queue()}
     if as_json:
         say_json(facts)
     else:
@@ -65,6 +69,26 @@ def _choice(settings: SeparationSettings) -> dict[str, str]:
         f"in {choice.precision}",
         "because": choice.reason,
     }
+
+
+def _queue() -> dict[str, str]:
+    """What may lose accepted jobs, if a queue server is configured."""
+    from octet.jobs.durability import durability
+    from octet.jobs.server import connect, queue_url
+
+    settings = read_settings(ServiceSettings)
+    if not settings.model_fields_set & {"redis_host", "redis_url"}:
+        return {}
+
+    async def look() -> list[str]:
+        async with asyncio.timeout(_ANSWERS_WITHIN), connect(queue_url(settings)) as client:
+            return await durability(client)
+
+    try:
+        found = asyncio.run(look())
+    except (OctetError, TimeoutError) as error:
+        return {"queue": f"does not answer: {error}" if str(error) else "does not answer"}
+    return {"queue": "\n".join(found) or "keeps what it has accepted"}
 
 
 def _places(settings: SeparationSettings) -> dict[str, str]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from octet.errors import OctetError
+from octet.jobs.durability import log_durability
 from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import EVERY as REAP_EVERY
 from octet.jobs.reaper import Reaper
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _DEPTH_EVERY = 5.0
 _SWEEP_EVERY = 3600.0
+_DURABILITY_EVERY = 86_400.0
 _AFTER_A_FAULT = 1.0
 _STAGED_LONG_AGO = timedelta(days=2)
 """Longer than any separation takes."""
@@ -49,11 +51,12 @@ class Beside:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        turns: list[tuple[float, Callable[[], Awaitable[None]]]] = [
+        turns: list[tuple[float, Callable[[], Awaitable[object]]]] = [
             (self._kit.service.lease / 3, self._kit.claims.heartbeat),
             (REAP_EVERY, self._reap),
             (_SWEEP_EVERY, self._sweep),
             (_AFTER_A_FAULT, self._deliver),
+            (_DURABILITY_EVERY, lambda: log_durability(self._client)),
         ]
         if self._kit.service.metrics_port is not None:
             turns.append((_DEPTH_EVERY, self._measure))
@@ -79,7 +82,7 @@ class Beside:
         self._kit.metrics.queue_depth.set(await JobQueue(self._client).depth())
 
 
-async def _again(every: float, turn: Callable[[], Awaitable[None]]) -> None:
+async def _again(every: float, turn: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await turn()

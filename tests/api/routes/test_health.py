@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tests.api.answers import problem
@@ -19,8 +20,18 @@ if TYPE_CHECKING:
 
 def test_healthy(api: httpx.Client) -> None:
     for path in ("/healthz", "/readyz"):
-        assert api.get(path).json() == {"status": "ok", "reason": None}
+        health = api.get(path).json()
+        assert (health["status"], health["reason"]) == ("ok", None)
         assert api.head(path).status_code == 200
+
+
+def test_readiness_names_settings_of_the_queue_server_that_lose_jobs(api: httpx.Client) -> None:
+    # given a queue server that writes nothing to disk, as those of the tests are
+    until = time.monotonic() + 20
+    # when it has been looked at, then the service is ready, and says so
+    while not (warnings := api.get("/readyz").json()["warnings"]):
+        assert time.monotonic() < until
+    assert [warning.partition(":")[0] for warning in warnings] == ["appendonly is no"]
 
 
 def test_without_a_queue_nothing_is_accepted(start: Start) -> None:

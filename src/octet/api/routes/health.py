@@ -62,7 +62,8 @@ async def healthz(service: ServiceHere, response: Response) -> HealthView:
 )
 async def readyz(service: ServiceHere, response: Response) -> HealthView:
     """As /healthz, and besides there is room on the queue and no stop has been asked for."""
-    return _health(await service.trouble() or await _unready(service), response)
+    health = _health(await service.trouble() or await _unready(service), response)
+    return health.model_copy(update={"warnings": list(service.warnings)})
 
 
 async def _unready(service: Service) -> str:
