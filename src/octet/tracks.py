@@ -85,3 +85,11 @@ def folder_name(song: Path) -> str:
     while len(os.fsencode(name)) > 240:  # characters take one to four bytes
         name = name[:-1]
     return name
+
+
+def song_name(song: Path) -> str:
+    """The file's name for people and programs: text without lone surrogates.
+
+    Where a name's bytes are not UTF-8, they become U+FFFD.
+    """
+    return os.fsencode(song.name).decode("utf-8", "replace")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from octet.audio.files import refusal
 from octet.errors import OutputError
+from octet.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MANIFEST = "manifest.json"
 
@@ -22,10 +24,15 @@ MANIFEST = "manifest.json"
 class ResultFolder:
     """Stages the files of one result; `publish` moves them to where they shall lie.
 
+    A folder that is not there appears with all files at once. In one that is there, the old
+    manifest goes first, then each file is replaced, and the new manifest comes last: no
+    manifest ever names files of two results. Tracks of the old result that the new one does
+    not have are deleted; nothing else is touched.
+
     A context manager: leaving it deletes whatever was not published.
 
     Args:
-        folder: where the files shall lie; made by `publish` if it is not there.
+        folder: where the files shall lie; may be a link to a folder, or a mount point.
 
     Attributes:
         stage: a hidden folder on the same file system, for the files.
@@ -35,10 +42,17 @@ class ResultFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.stage = folder.parent / f".octet-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = folder
+        # Moving is atomic within one file system only. What lies in the folder is on its own;
+        # a folder that is still to be made will be on its parent's.
+        self._target = Path(os.path.realpath(folder))
         with _explained(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            if self._target.exists() and not self._target.is_dir():
+                raise FileExistsError(errno.EEXIST, "")
+            self._there = self._target.is_dir()
+            parent = self._target if self._there else self._target.parent
+            parent.mkdir(parents=True, exist_ok=True)
+            self.stage = parent / f".octet-{os.getpid()}-{secrets.token_hex(4)}"
             self.stage.mkdir()
 
     def __enter__(self) -> Self:
@@ -56,22 +70,44 @@ class ResultFolder:
         Raises:
             OutputError: the folder cannot be written.
         """
-        with _explained(self.folder):
+        with _explained(self._folder):
             (self.stage / MANIFEST).write_text(manifest, encoding="utf-8")
-            try:
-                self.stage.rename(self.folder)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                self._replace()
+            if not self._there and self._appears():
+                return
+            names = [file.name for file in self.stage.iterdir() if file.name != MANIFEST]
+            old = _tracks_of(self._target / MANIFEST)
+            (self._target / MANIFEST).unlink(missing_ok=True)
+            for name in old.difference(names):
+                (self._target / name).unlink(missing_ok=True)
+            for name in (*names, MANIFEST):
+                (self.stage / name).replace(self._target / name)
 
-    def _replace(self) -> None:
-        # The folder is there from an earlier run. Its manifest goes first: while files of two
-        # runs lie side by side, nothing may say that they belong together.
-        (self.folder / MANIFEST).unlink(missing_ok=True)
-        names = [file.name for file in self.stage.iterdir() if file.name != MANIFEST]
-        for name in (*names, MANIFEST):
-            (self.stage / name).replace(self.folder / name)
+    def _appears(self) -> bool:
+        """Moves the whole stage, unless somebody else has made the folder meanwhile."""
+        try:
+            self.stage.rename(self._target)
+        except OSError:
+            if not self._target.is_dir():
+                raise
+            return False
+        return True
+
+
+def _tracks_of(manifest: Path) -> set[str]:
+    """The files of the tracks that a manifest lists, empty if it cannot be read.
+
+    A manifest may come from anywhere: only names that a track can have count.
+    """
+    try:
+        tracks = json.loads(manifest.read_bytes())["tracks"]
+        listed = {(str(track), str(entry["key"])) for track, entry in tracks.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+    return {
+        key
+        for track, key in listed
+        if track.isidentifier() and key in {f"{track}.{name}" for name in FORMATS}
+    }
 
 
 @contextmanager
@@ -83,6 +119,6 @@ def _explained(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise OutputError(
                 f"cannot write to {folder}: a file of that name is in the way",
-                "Name another folder with -o",
+                "Name another folder",
             ) from error
         raise refusal(folder, error) from error

@@ -17,7 +17,7 @@ from octet.separation.model import ModelChoice, Passes
 from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
 from octet.settings import default_scratch
-from octet.tracks import STEMS, TRACKS, folder_name
+from octet.tracks import STEMS, TRACKS, folder_name, song_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -195,7 +195,7 @@ class Separator:
             written = tracks.finish(on_track)
             progress.lap("encode")
             receipt = make_receipt(
-                name or path.name, tracks, written, self.model, self.settings, progress.timings()
+                name or song_name(path), tracks, written, self.model, self.settings, progress.timings()
             )
             result.publish(receipt.to_json())
         progress(1.0)
