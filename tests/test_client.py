@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -160,6 +161,85 @@ def test_a_stream_that_breaks_is_taken_up_again(
     worker.finish()
     with starting, client:
         assert [each["state"] for each in events] == ["done"]
+
+
+def test_waiting_goes_on_while_the_service_is_away(
+    settings: ServiceSettings, store: Path, valkey: redis.Redis, worker: StandIn, file: Path
+) -> None:
+    # given a service on one port, and somebody who waits for a job of it
+    with serving(settings) as url:
+        port = int(url.rpartition(":")[2])
+        client = Client(url)
+        job = client.submit(file)
+        seen: list[str] = []
+        results: list[Any] = []
+
+        def wait() -> None:
+            results.append(
+                client.wait(job["id"], on_progress=lambda job: seen.append(job["state"]))
+            )
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not seen:
+            time.sleep(0.01)
+    # when the service is away for some seconds, and the job is done when it comes back
+    time.sleep(4)
+    worker.finish()
+    with serving(settings.model_copy(update={"port": port})), client:
+        waiting.join(30)
+        # then the wait has gone on meanwhile, and has told nothing twice
+        assert results[0]["state"] == "done"
+        assert seen == ["waiting", "done"]
+
+
+def test_reading_is_repeated_after_a_moment(
+    settings: ServiceSettings, store: Path, valkey: redis.Redis, file: Path
+) -> None:
+    # given a service that has answered, and that starts again
+    with serving(settings) as url:
+        port = int(url.rpartition(":")[2])
+        client = Client(url)
+        job = client.submit(file)
+    result: list[Any] = []
+    asking = threading.Thread(target=lambda: result.append(client.job(job["id"])))
+    asking.start()
+    time.sleep(0.3)
+    # then what only reads waits for it for some seconds
+    with serving(settings.model_copy(update={"port": port})), client:
+        asking.join(30)
+    assert result[0]["id"] == job["id"]
+
+
+def test_waiting_for_nobody_has_an_end() -> None:
+    with Client("http://127.0.0.1:1") as client:
+        begun = time.monotonic()
+        with pytest.raises(ServiceError, match="not ended within 1 seconds"):
+            client.wait("0" * 64, timeout=1)
+        assert 0.9 < time.monotonic() - begun < 5
+
+
+def test_tracks_of_an_earlier_fetch_are_replaced(
+    client: Client, worker: StandIn, file: Path, tmp_path: Path
+) -> None:
+    # given all tracks of a song in a folder
+    job = client.submit(file)
+    worker.finish()
+    out = tmp_path / "stems"
+    client.download_all(job["id"], out)
+    (out / "notes.txt").write_text("mine")
+    # when a part of them is fetched to the same folder
+    manifest = client.download_all(job["id"], out, ["vocals"])
+    # then the others are gone, since its manifest is about this one, and nothing else is
+    assert {path.name for path in out.iterdir()} == {"vocals.mp3", "manifest.json", "notes.txt"}
+    assert manifest == json.loads((out / "manifest.json").read_text())
+    assert list(manifest["tracks"]) == ["vocals"]
+
+
+def test_a_name_that_is_not_text(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp3")
+    path.write_bytes(song(1))
+    assert client.submit(path)["name"] == "caf\N{REPLACEMENT CHARACTER}.mp3"
 
 
 def test_a_key_is_sent(

@@ -8,25 +8,33 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from octet.errors import ServiceError, SettingError
+from octet.results.folder import ResultFolder
+from octet.tracks import song_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
-    from typing import Self
+    from typing import BinaryIO, Self
 
     Json = dict[str, Any]
+
+Result = TypeVar("Result")
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 
 _CHUNK = 256 * 1024
 _ENDED = ("done", "failed", "cancelled")
-_AGAIN = 1.0
+
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each repetition of a request that only reads."""
+
+_LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to reach a service that is away, at most."""
 
 
 class Client:
@@ -43,7 +51,8 @@ class Client:
 
     Jobs are dictionaries as the API gives them (`JobView` in its OpenAPI document). Every
     method raises ServiceError when the service answers with an error (`status` is its HTTP
-    status) or not at all (`status` is 0).
+    status) or not at all (`status` is 0). What only reads is repeated for some seconds first,
+    if the service has answered before.
     """
 
     def __init__(
@@ -63,16 +72,12 @@ class Client:
             timeout=httpx.Timeout(timeout),
             follow_redirects=False,
         )
+        self._answered = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -102,7 +107,10 @@ class Client:
         if isinstance(song, str) and song.startswith(("http://", "https://")):
             return self._json("POST", "/v1/jobs", json={"url": song, **given}, headers=headers)
         path = Path(song)
-        query = {"name": path.name[:200], **{name: _text(value) for name, value in given.items()}}
+        query = {
+            "name": song_name(path)[:200],
+            **{name: _text(value) for name, value in given.items()},
+        }
         with path.open("rb") as file:
             return self._json(
                 "POST",
@@ -144,7 +152,7 @@ class Client:
         timeout: float | None = None,
         on_progress: Callable[[Json], None] | None = None,
     ) -> Json:
-        """Waits for a job's end.
+        """Waits for a job's end, also while the service is away.
 
         Args:
             job_id: the job's.
@@ -163,14 +171,11 @@ class Client:
                 on_progress(job)
             if job["state"] == "done":
                 return job
-            if job["state"] in _ENDED:
-                error = job.get("error") or {}
-                raise ServiceError(
-                    f"the job was {job['state']}"
-                    if job["state"] == "cancelled"
-                    else f"the job failed: {error.get('message') or 'no reason is known'}",
-                    status=200,
-                )
+            if job["state"] == "cancelled":
+                raise ServiceError("the job was cancelled", status=200)
+            if job["state"] == "failed":
+                reason = (job.get("error") or {}).get("message") or "no reason is known"
+                raise ServiceError(f"the job failed: {reason}", status=200)
         raise ServiceError(f"the job has not ended within {timeout:g} seconds")
 
     def manifest(self, song_id: str) -> Json:
@@ -181,13 +186,15 @@ class Client:
         """Fetches a track to a file, which appears whole or not at all."""
         target = Path(path)
         partial = target.with_name(f".{target.name[:200]}.part")
-        try:
-            with (
-                self._stream("GET", f"/v1/songs/{_part(song_id)}/tracks/{_part(track)}") as answer,
-                partial.open("wb") as file,
-            ):
+        address = f"/v1/songs/{_part(song_id)}/tracks/{_part(track)}"
+
+        def fetch() -> None:
+            with self._stream("GET", address) as answer, partial.open("wb") as file:
                 for chunk in answer.iter_bytes(_CHUNK):
                     file.write(chunk)
+
+        try:
+            self._repeated(fetch)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -196,29 +203,32 @@ class Client:
     def download_all(
         self, song_id: str, folder: str | Path, tracks: Sequence[str] | None = None
     ) -> Json:
-        """Fetches tracks and the manifest into a folder.
+        """Fetches tracks and the manifest into a folder, where they appear together.
 
         Args:
             song_id: the song's hash, or a job's id.
-            folder: made if it is missing.
+            folder: made if it is missing. Tracks of an earlier result in it are replaced.
             tracks: only these; all of the manifest if None.
 
         Returns:
-            The manifest, whose tracks have the names of the files as `key`.
+            The manifest of these tracks, which have the names of the files as `key`.
+
+        Raises:
+            OutputError: the folder cannot be written.
         """
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         manifest = self.manifest(song_id)
-        for name in tracks if tracks is not None else list(manifest["tracks"]):
-            entry = manifest["tracks"].get(name)
-            if entry is None or not name.isidentifier():
-                raise ServiceError(f"the song has no track {name!r}", status=404)
-            extension = str(entry["key"]).rpartition(".")[2]
-            file_name = f"{name}.{extension if extension.isalnum() else 'mp3'}"
-            self.download(song_id, name, target / file_name)
-            entry["key"] = file_name
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
-        (target / "manifest.json").write_text(f"{text}\n", encoding="utf-8")
+        known = manifest["tracks"]
+        manifest["tracks"] = {}
+        with ResultFolder(Path(folder)) as result:
+            for name in list(known) if tracks is None else tracks:
+                if name not in known or not name.isidentifier():
+                    raise ServiceError(f"the song has no track {name!r}", status=404)
+                extension = str(known[name]["key"]).rpartition(".")[2]
+                key = f"{name}.{extension if extension.isalnum() else 'mp3'}"
+                self.download(song_id, name, result.stage / key)
+                manifest["tracks"][name] = {**known[name], "key": key}
+            text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+            result.publish(f"{text}\n")
         return manifest
 
     def queue(self) -> Json:
@@ -236,20 +246,23 @@ class Client:
             pass
 
     def _follow(self, job_id: str, until: float) -> Iterator[Json]:
-        """The events of a job, over as many connections as it takes, up to a moment."""
+        """The job whenever it has changed, over as many connections as it takes."""
+        seen: Json | None = None
+        pause = _PAUSES[0]
         while time.monotonic() < until:
             try:
                 for job in self._events(job_id, until):
-                    yield job
+                    pause = _PAUSES[0]
+                    if job != seen:
+                        yield job
                     if job["state"] in _ENDED:
                         return
+                    seen = job
             except ServiceError as error:
-                if error.status != 0:
+                if not _passes(error):
                     raise
-            if time.monotonic() < until:
-                # The service has stopped, or the network has: this says so if it is still away.
-                time.sleep(_AGAIN)
-                self.job(job_id)
+            time.sleep(max(0.0, min(pause, until - time.monotonic())))
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _events(self, job_id: str, until: float) -> Iterator[Json]:
         # Comments keep the connection alive; a while without one means that it is dead.
@@ -257,6 +270,8 @@ class Client:
         patience = httpx.Timeout(self._http.timeout.connect, read=read)
         address = f"/v1/jobs/{_part(job_id)}/events"
         with self._stream("GET", address, timeout=patience) as answer:
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                raise self._not_octet()
             for line in answer.iter_lines():
                 if time.monotonic() > until:
                     return
@@ -264,23 +279,42 @@ class Client:
                     yield json.loads(line.removeprefix("data:"))
 
     def _json(self, method: str, path: str, **more: Any) -> Json:
-        with self._stream(method, path, **more) as answer:
-            answer.read()
+        def ask() -> Json | None:
+            with self._stream(method, path, **more) as answer:
+                answer.read()
+                try:
+                    value = answer.json()
+                except ValueError:
+                    return None
+                return value if isinstance(value, dict) else None
+
+        found = self._repeated(ask) if method == "GET" else ask()
+        if found is None:
+            raise self._not_octet()
+        return found
+
+    def _not_octet(self) -> ServiceError:
+        return ServiceError(
+            f"{self.url} does not answer as Octet does", "Check the address (OCTET_URL)", status=200
+        )
+
+    def _repeated(self, read: Callable[[], Result]) -> Result:
+        """Does what can be done twice without harm again, while the service is away."""
+        for pause in _PAUSES:
             try:
-                value = answer.json()
-            except ValueError:
-                value = None
-        if not isinstance(value, dict):
-            raise ServiceError(
-                f"{self.url} does not answer as Octet does", "Check the address (OCTET_URL)"
-            )
-        return value
+                return read()
+            except ServiceError as error:
+                if not (self._answered and _passes(error)):
+                    raise
+            time.sleep(pause)
+        return read()
 
     @contextmanager
     def _stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         """An answer that is no error; a redirect to the store is followed without the key."""
         try:
             with self._http.stream(method, path, **more) as answer:
+                self._answered = True
                 if answer.status_code == 307 and "location" in answer.headers:
                     with httpx.stream(
                         method, answer.headers["location"], timeout=self._http.timeout
@@ -311,7 +345,12 @@ def _check(answer: httpx.Response) -> None:
     raise ServiceError(detail, hint, status=answer.status_code)
 
 
-def _pieces(file: Any) -> Iterator[bytes]:
+def _passes(error: ServiceError) -> bool:
+    """Whether it may be otherwise in a while: nobody answers, or a proxy speaks for nobody."""
+    return error.status in (0, 502, 503, 504)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(_CHUNK):
         yield piece
 

@@ -9,7 +9,7 @@ import typer
 
 from octet.cli.console import AsJson, fail, note, progress, say, say_json
 from octet.cli.jobs import Url, connect, describe
-from octet.errors import ServiceError
+from octet.errors import OctetError, ServiceError
 from octet.formats import FormatName  # noqa: TC001  # typer reads it
 from octet.tracks import folder_names
 
@@ -48,7 +48,7 @@ def submit(
         for song in songs:
             try:
                 jobs.append((song, client.submit(song, **options)))
-            except (OSError, ServiceError) as error:
+            except (OSError, OctetError) as error:
                 fail(f"{song}: {_reason(error)}")
                 failed = True
                 if isinstance(error, ServiceError) and error.status in (0, 401):
@@ -74,7 +74,7 @@ def _finish(
                 )
         if folder is not None:
             client.download_all(job["id"], folder)
-    except (OSError, ServiceError) as error:
+    except (OSError, OctetError) as error:
         fail(f"{song}: {_reason(error)}")
         return False
     if as_json:
@@ -86,5 +86,5 @@ def _finish(
     return True
 
 
-def _reason(error: OSError | ServiceError) -> str:
-    return str(error) if isinstance(error, ServiceError) else error.strerror or str(error)
+def _reason(error: OSError | OctetError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -195,7 +195,12 @@ class Separator:
             written = tracks.finish(on_track)
             progress.lap("encode")
             receipt = make_receipt(
-                name or song_name(path), tracks, written, self.model, self.settings, progress.timings()
+                name or song_name(path),
+                tracks,
+                written,
+                self.model,
+                self.settings,
+                progress.timings(),
             )
             result.publish(receipt.to_json())
         progress(1.0)
