@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from octet.jobs.claims import Claim, Claims
@@ -12,8 +10,12 @@ from octet.jobs.job import Job, JobError
 from octet.jobs.server import connect
 from octet.results.keys import ResultKeys
 from octet.results.publication import Publication
+from octet.results.recipe import Offer
+from octet.separation.models.registry import REGISTRY
+from octet.settings import SeparationSettings, read_settings
 from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
+from tests.results.made import manifest, track
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +55,8 @@ class StandIn:
         assert self._settings.redis_url is not None
         client = connect(self._settings.redis_url.get_secret_value())
         try:
-            claims = Claims(client, "stand-in", lease=600)
+            complete = offer_of(self._settings).complete
+            claims = Claims(client, "stand-in", lease=600, complete=complete)
             claim = await claims.take(wait=5)
             assert claim is not None, "nothing waits"
             job: Job = await act(claims, claim)
@@ -66,30 +69,25 @@ class StandIn:
     ) -> Job:
         buckets = open_buckets(self._settings)
         job = claim.job
-        extension = job.recipe.format or "mp3"
-        keys = ResultKeys(job.song, job.recipe.key, extension)
+        recipe = offer_of(self._settings).fill(job.recipe)
+        keys = ResultKeys(job.song, job.key, recipe.format)
         publication = Publication(buckets.output, keys, claim.token)
         tracks = {}
-        for name in job.recipe.tracks or TRACKS:
+        for name in recipe.tracks or TRACKS:
             data = track_bytes(job.song, name)
-            path = self._folder / f"{name}.{extension}"
+            path = self._folder / f"{name}.{recipe.format}"
             path.write_bytes(data)
             await publication.add(name, path)
-            tracks[name] = {
-                "key": keys.track(name),
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "bytes": len(data),
-                "samples": 44100,
-            }
-        manifest = {
-            "version": 1,
-            "outcome": outcome,
-            "song": {"name": "Lied.mp3", "duration": 10.0, "bytes": 1000},
-            "tracks": tracks,
-            **more,
-        }
-        await publication.commit(json.dumps(manifest).encode())
+            tracks[name] = track(path.name, data)
+        reason = "it broke" if outcome == "fallback" else None
+        await publication.commit(manifest(recipe, tracks, song=job.song, reason=reason, **more))
         return await claims.finish(claim, outcome)
+
+
+def offer_of(settings: ServiceSettings) -> Offer:
+    """What a worker of this service makes of itself."""
+    del settings
+    return Offer.of(read_settings(SeparationSettings), REGISTRY)
 
 
 def track_bytes(song: str, track: str) -> bytes:

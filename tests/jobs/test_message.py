@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octet.errors import MessageError, SettingError
-from octet.jobs.job import Callback, Job, JobRequest, Recipe
-from octet.jobs.message import LONGEST, callback_entry, read_message, write_message
+from octet.jobs.job import Callback, Job, JobRequest
+from octet.jobs.message import (
+    LONGEST,
+    callback_entry,
+    complete_alone,
+    is_foreign,
+    read_message,
+    write_message,
+)
 from tests.jobs.songs import song
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 H = song(1)
 SHA_224 = "ab" * 28
@@ -26,7 +36,10 @@ SHAPES: list[tuple[Any, dict[str, Any]]] = [
     ({"hash": H, "input_bucket": "b", "input_object": "o"}, {"bucket": "b", "object": "o"}),
     ({"hash": H, "object_name": "x/y.mp3"}, {"object": "x/y.mp3"}),
     ({"hash": H, "bucket": "b", "key": "k"}, {"bucket": "b", "object": "k"}),
-    ({"hash": H, "model": "mdx_extra_q"}, {"recipe": Recipe(model="mdx_extra_q")}),
+    (
+        {"hash": H, "model": "mdx_extra_q"},
+        {"recipe": {"model": "mdx_extra_q"}, "key": complete_alone({"model": "mdx_extra_q"})[0]},
+    ),
     ({"hash": SHA_224}, {"song": SHA_224}),
     ({"hash": H.upper()}, {"song": H.upper()}),
     (
@@ -112,27 +125,23 @@ callbacks = st.builds(
     data=json_values,
     kind=st.sampled_from(["lab", "event"]),
 )
-recipes = st.builds(
-    Recipe,
-    model=st.none() | st.text(min_size=1),
-    format=st.sampled_from([None, "flac", "mp3"]),
-    tracks=st.sets(st.sampled_from(["vocals", "drums", "bass"])).map(lambda t: tuple(sorted(t))),
-    settings=st.dictionaries(st.text(), st.integers() | st.text() | st.booleans(), max_size=3),
-)
+plain_values = st.text() | st.integers() | st.booleans() | st.lists(st.text(), max_size=3)
+recipes = st.dictionaries(st.text().filter(lambda name: name != "settings"), plain_values)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     recipe=recipes,
+    key=st.sampled_from(["", "0123456789abcdef"]),
     hooks=st.lists(callbacks, max_size=3),
     name=st.text(),
     priority=st.sampled_from(["high", "normal", "low"]),
 )
 def test_what_octet_writes_it_reads_back(
-    recipe: Recipe, hooks: list[Callback], name: str, priority: Any
+    recipe: dict[str, Any], key: str, hooks: list[Callback], name: str, priority: Any
 ) -> None:
     request = JobRequest(
-        song=H, recipe=recipe, callbacks=tuple(hooks), name=name, priority=priority
+        song=H, recipe=recipe, key=key, callbacks=tuple(hooks), name=name, priority=priority
     )
 
     read = read_message(write_message(request, "a submission"))
@@ -144,12 +153,53 @@ def test_what_octet_writes_it_reads_back(
     assert sorted(map(callback_entry, read.request.callbacks)) == sorted(map(callback_entry, hooks))
 
 
-def test_the_default_recipe_has_the_plain_name() -> None:
-    assert JobRequest(song=H).job_id == H
-    assert JobRequest(song=H, recipe=Recipe(tracks=("a", "b"))).job_id == (
-        JobRequest(song=H, recipe=Recipe(tracks=("b", "a", "a"))).job_id
-    )
-    assert JobRequest(song=H, recipe=Recipe(format="flac")).job_id.startswith(f"{H}-")
+def test_a_recipe_that_is_not_the_default_is_part_of_the_name() -> None:
+    assert JobRequest(song=H, recipe={"format": "mp3"}).job_id == H
+    assert JobRequest(song=H, key="0123456789abcdef").job_id == f"{H}-0123456789abcdef"
+
+
+def test_a_message_of_others_is_completed_by_whoever_reads_it() -> None:
+    def complete(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        return ("" if given == {"model": "mine"} else "f" * 16), {"shifts": 0, **given}
+
+    mine = read_message(json.dumps({"hash": H, "model": "mine"}).encode(), complete).request
+    other = read_message(json.dumps({"hash": H, "model": "other"}).encode(), complete).request
+
+    assert (mine.job_id, mine.recipe) == (H, {"model": "mine", "shifts": 0})
+    assert (other.job_id, other.recipe) == (f"{H}-{'f' * 16}", {"model": "other", "shifts": 0})
+
+
+def test_octets_own_message_says_itself_what_its_recipe_is() -> None:
+    raw = write_message(JobRequest(song=H, recipe={"model": "a"}, key="0" * 16), "a submission")
+
+    def never(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        raise AssertionError(given)
+
+    assert read_message(raw, never).request.job_id == f"{H}-{'0' * 16}"
+    assert not is_foreign(raw)
+    assert json.loads(raw)["model"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("own", "recipe"),
+    [
+        (
+            {"recipe": {"settings": {"overlap": 0.5}}},
+            {"settings": {"overlap": 0.5}, "overlap": 0.5},
+        ),
+        ({"recipe": {"tracks": ["\ud800"], "format": "\ud800", "shifts": 1}}, {"shifts": 1}),
+        ({"recipe": {"model": {"deep": 1}, "bits": None}}, {}),
+        ({"recipe": {"shifts": 1}, "key": "../x"}, {"shifts": 1}),
+    ],
+)
+def test_what_cannot_be_stored_of_a_recipe_is_left_out(
+    own: dict[str, Any], recipe: dict[str, Any]
+) -> None:
+    read = read_message(json.dumps({"hash": H, "octet": own}).encode())
+
+    expected = {name: value for name, value in recipe.items() if not isinstance(value, dict)}
+    assert read.request.recipe == expected
+    assert read.request.key in ("", *[read.request.job_id.rpartition("-")[2]])
 
 
 @pytest.mark.parametrize(
@@ -161,6 +211,7 @@ def test_the_default_recipe_has_the_plain_name() -> None:
         {"object": "../x"},
         {"object": "a\nb"},
         {"name": "\ud800"},
+        {"key": "../../x"},
     ],
 )
 def test_a_request_without_sense_is_refused(fields: dict[str, Any]) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.errors import KeyReusedError, QueueError
+from octet.errors import KeyReusedError, LeaseLostError, QueueError
 from octet.jobs import keys
 from octet.jobs.claims import Claims
-from octet.jobs.job import Callback, JobError, Recipe
+from octet.jobs.job import Callback, JobError
 from octet.jobs.outbox import Outbox
 from tests.chaos import rounds
 from tests.jobs.songs import request, song, until
@@ -81,12 +81,95 @@ async def test_fifty_posts_of_one_song_at_once_are_one_job(client: Redis, queue:
 
 async def test_another_recipe_is_another_job(queue: JobQueue) -> None:
     plain = await queue.submit(request(1))
-    other = await queue.submit(request(1, recipe=Recipe(model="htdemucs", tracks=("vocals",))))
+    other = await queue.submit(request(1, recipe={"model": "htdemucs"}, key="0123456789abcdef"))
 
     assert other.created
     assert other.job.id != plain.job.id
-    assert other.job.recipe == Recipe(model="htdemucs", tracks=("vocals",))
+    assert other.job.recipe == {"model": "htdemucs"}
+    assert other.job.key == "0123456789abcdef"
     assert await queue.depth() == 2
+
+
+async def test_a_new_default_takes_the_place_of_what_waits_under_the_same_name(
+    queue: JobQueue, claims: Claims
+) -> None:
+    # given a job that waits with the recipe that was the default when it was accepted
+    hook = Callback("http://x/", {"n": 1})
+    await queue.submit(request(1, recipe={"format": "mp3"}, callbacks=(hook,)))
+    await queue.submit(request(2))
+
+    # when the song is submitted again with another default
+    again = await queue.submit(request(1, recipe={"format": "flac"}))
+
+    # then one message waits for it, with the new recipe, and whoever waited is still told
+    assert again.created
+    assert again.job.recipe == {"format": "flac"}
+    assert await queue.queue() == [song(2), song(1)]
+    assert await claims.take(wait=0) is not None
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    assert claim.job.recipe == {"format": "flac"}
+    await claims.finish(claim, "complete")
+    assert await Outbox(queue._redis).pending() == 1
+    assert await claims.take(wait=0) is None
+
+
+@pytest.mark.parametrize("end", ["cancelled", "finish", "bury", "retry"])
+async def test_a_new_default_stops_what_runs_under_the_same_name(
+    queue: JobQueue, claims: Claims, end: str
+) -> None:
+    # given a job that runs with the old default
+    await queue.submit(request(1, recipe={"format": "mp3"}))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    assert await claims.renew(claim) == "go on"
+
+    # when the song is submitted again with another default
+    again = await queue.submit(request(1, recipe={"format": "flac"}))
+
+    # then the worker is told to stop, and however it ends its claim, the job runs anew
+    assert (again.created, again.job.state) == (True, "running")
+    assert await claims.renew(claim) == "cancelled"
+    error = JobError("odd", "it broke")
+    if end == "cancelled":
+        await claims.release(claim)
+    elif end == "retry":
+        assert await claims.retry(claim, error)
+    else:
+        with pytest.raises(LeaseLostError):
+            await (
+                claims.finish(claim, "complete") if end == "finish" else claims.bury(claim, error)
+            )
+    anew = await claims.take(wait=0)
+    assert anew is not None
+    assert (anew.job.recipe, anew.job.attempts) == ({"format": "flac"}, 1)
+    await claims.finish(anew, "complete")
+    job = await queue.get(song(1))
+    assert job is not None
+    assert (job.state, job.outcome) == ("done", "complete")
+    assert await claims.take(wait=0) is None
+
+
+async def test_workers_announce_what_they_are(queue: JobQueue, claims: Claims) -> None:
+    await claims.heartbeat({"recipe": {"model": "pocket"}})
+    await claims.heartbeat()
+
+    [(name, worker)] = (await queue.workers()).items()
+
+    assert (name, worker.about) == ("worker-1", {"recipe": {"model": "pocket"}})
+    assert 0 < worker.left <= 30
+    await claims.leave()
+    assert await queue.workers() == {}
+    assert await queue._redis.hgetall("octet:workers:about") == {}
+
+
+async def test_what_was_last_asked_for_of_a_song_is_remembered(queue: JobQueue) -> None:
+    assert await queue.chosen(song(1)) is None
+
+    await queue.choose(song(1), "", "0" * 16)
+    assert await queue.chosen(song(1)) == ("", "0" * 16)
+    await queue.choose(song(1), "1" * 16, "1" * 16)
+    assert await queue.chosen(song(1)) == ("1" * 16, "1" * 16)
 
 
 async def test_what_is_done_is_not_run_again_unless_asked(queue: JobQueue, claims: Claims) -> None:

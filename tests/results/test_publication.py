@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,34 @@ import pytest
 
 from octet.errors import LeaseLostError, ObjectMissingError, StorageUnavailableError
 from octet.results.keys import STAGING, ResultKeys
-from octet.results.publication import Publication, Published, read_manifest, sweep, withdraw
+from octet.results.publication import (
+    Publication,
+    Published,
+    find_track,
+    read,
+    remove_track,
+    settled,
+    sweep,
+    withdraw,
+)
+from octet.results.recipe import Recipe
 from octet.settings import ServiceSettings, read_settings
 from octet.storage.open import open_buckets
+from tests.results import made
+from tests.results.made import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from octet.results.manifest import Manifest
     from octet.storage.bucket import Bucket
 
 pytestmark = pytest.mark.anyio
 
 TRACKS = ("vocals", "drums", "original")
+FLAC = Recipe("pocket", "flac")
+HTDEMUCS = Recipe("htdemucs", bitrate=320)
 KEYS = ResultKeys("ab12" * 16)
 
 
@@ -64,17 +78,15 @@ class Lease:
             raise LeaseLostError("the claim is lost")
 
 
-def manifest(who: str, outcome: str = "complete") -> bytes:
-    tracks = {track: {"sha256": digest(who, track)} for track in TRACKS}
-    return json.dumps({"outcome": outcome, "who": who, "tracks": tracks}).encode()
+def manifest(who: str, outcome: str = "complete", recipe: Recipe = DEFAULT) -> Manifest:
+    tracks = {one: made.track(f"{one}.{recipe.format}", sound(who, one)) for one in TRACKS}
+    return made.manifest(
+        recipe, tracks, name=who, reason="it broke" if outcome == "fallback" else None
+    )
 
 
 def sound(who: str, track: str) -> bytes:
     return f"{track} by {who}".encode() * 10
-
-
-def digest(who: str, track: str) -> str:
-    return hashlib.sha256(sound(who, track)).hexdigest()
 
 
 async def publish(
@@ -84,25 +96,26 @@ async def publish(
     outcome: str = "complete",
     keys: ResultKeys = KEYS,
     fence: Callable[[], Awaitable[None]] | None = None,
+    recipe: Recipe = DEFAULT,
 ) -> Published:
+    keys = ResultKeys(keys.name, keys.recipe, recipe.format)
     publication = Publication(bucket, keys, f"token-{who}", fence)
     for track in TRACKS:
         path = folder / f"{who}-{track}"
         await asyncio.to_thread(path.write_bytes, sound(who, track))
         await publication.add(track, path)
-    return await publication.commit(manifest(who, outcome))
+    return await publication.commit(manifest(who, outcome, recipe))
 
 
 async def published(bucket: Bucket, keys: ResultKeys = KEYS) -> str | None:
     """Who published the set that readers see; fails if it is not whole."""
-    found = await read_manifest(bucket, keys)
+    found = await read(bucket, keys)
     if found is None:
         return None
-    told = json.loads(found)
-    for track, about in told["tracks"].items():
-        data = await bucket.get_bytes(keys.track(track))
-        assert hashlib.sha256(data).hexdigest() == about["sha256"], f"{track} is not of this set"
-    return str(told["who"])
+    for name, entry in found.tracks.items():
+        data = await bucket.get_bytes(entry.key)
+        assert hashlib.sha256(data).hexdigest() == entry.sha256, f"{name} is not of this set"
+    return found.song.name
 
 
 async def names(bucket: Bucket, folder: str = "") -> list[str]:
@@ -126,7 +139,7 @@ async def test_a_set_is_published_under_the_contracts_names(bucket: Bucket, tmp_
 async def test_another_recipe_lies_beside_the_default(bucket: Bucket, tmp_path: Path) -> None:
     other = ResultKeys(KEYS.name, "r1-flac", "flac")
     await publish(bucket, tmp_path, "me")
-    await publish(bucket, tmp_path, "you", keys=other)
+    await publish(bucket, tmp_path, "you", keys=other, recipe=FLAC)
 
     assert await published(bucket) == "me"
     assert await published(bucket, other) == "you"
@@ -177,7 +190,7 @@ class CrashError(Exception):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("standing", [None, "fallback"])
+@pytest.mark.parametrize("standing", [None, "fallback", "another recipe"])
 async def test_a_crash_at_any_step_publishes_no_half_and_the_next_attempt_all(
     bucket: Bucket, tmp_path: Path, standing: str | None
 ) -> None:
@@ -200,11 +213,14 @@ async def test_a_crash_at_any_step_publishes_no_half_and_the_next_attempt_all(
     for moment in ("before", "after"):
         step = 1
         while True:
-            if standing:
+            if standing == "fallback":
                 await publish(bucket, tmp_path, "zero", standing)
+            elif standing:
+                await publish(bucket, tmp_path, "zero", recipe=FLAC)
             if not await attempt(step, moment):
                 break
-            assert await published(bucket) in (None, "zero", "one")
+            found = await published(bucket)
+            assert found in ((None, "one") if standing is None else ("zero", "one"))
             again = await publish(bucket, tmp_path, "two")
             assert await published(bucket) == ("one" if again is Published.ALREADY else "two")
             await withdraw(bucket, KEYS)
@@ -263,7 +279,8 @@ async def test_a_late_manifest_in_the_middle_of_a_rivals_commit_is_replaced(
 
     async def meanwhile(when: str, at: int) -> None:
         if (when, at) == ("after", 6):  # all tracks are in place, the manifest is not
-            await bucket.put_bytes(KEYS.manifest, manifest("late"), if_absent=True)
+            document = manifest("late").to_json().encode()
+            await bucket.put_bytes(KEYS.manifest, document, if_absent=True)
 
     rival.hook = meanwhile
     assert await publish(rival, tmp_path, "rival") is Published.NEW
@@ -285,7 +302,7 @@ async def test_workers_side_by_side_publish_one_set(bucket: Bucket, tmp_path: Pa
         ended = [result for result in results if isinstance(result, Published)]
         lost = [result for result in results if isinstance(result, LeaseLostError)]
         assert len(ended) + len(lost) == 2
-        if await read_manifest(bucket, keys) is None:
+        if await read(bucket, keys) is None:
             assert len(lost) == 2
             assert await publish(bucket, tmp_path, "again", keys=keys) is Published.NEW
 
@@ -363,22 +380,19 @@ async def test_no_reader_ever_sees_a_half_while_sets_are_replaced(
 ) -> None:
     stop, seen = asyncio.Event(), set()
 
-    async def read() -> None:
+    async def look() -> None:
         while not stop.is_set():
-            found = await read_manifest(quick, KEYS)
+            found = await find_track(quick, KEYS, "vocals")
             if found is not None:
-                who = json.loads(found)["who"]
-                for track in TRACKS:
-                    try:
-                        data = await quick.get_bytes(KEYS.track(track))
-                    except ObjectMissingError:
-                        data = None
-                    if await read_manifest(quick, KEYS) == found:
-                        assert data == sound(who, track)
-                seen.add(who)
+                manifest, head = found
+                data = await quick.get_bytes(head.key)
+                # what was opened is of the manifest, unless it has been replaced since
+                if await read(quick, KEYS) == manifest:
+                    assert data == sound(manifest.song.name, "vocals")
+                seen.add(manifest.song.name)
             await asyncio.sleep(0)
 
-    reader = asyncio.create_task(read())
+    reader = asyncio.create_task(look())
     for turn in range(10):
         await publish(quick, tmp_path, f"f{turn}", "fallback")
         await publish(quick, tmp_path, f"c{turn}")
@@ -386,3 +400,103 @@ async def test_no_reader_ever_sees_a_half_while_sets_are_replaced(
     stop.set()
     await reader
     assert len(seen) > 5
+
+
+async def test_the_change_of_a_default_is_one_publication(bucket: Bucket, tmp_path: Path) -> None:
+    # given a set of the old default, as MP3, and two readers who look again and again
+    await publish(bucket, tmp_path, "old")
+    stop, seen = asyncio.Event(), [set[str](), set[str]()]
+
+    async def look(who: set[str]) -> None:
+        while not stop.is_set():
+            found = await find_track(bucket, KEYS, "drums")
+            assert found is not None, "there is always a set"
+            manifest, head = found
+            assert head.size == manifest.tracks["drums"].bytes
+            try:
+                data = await bucket.get_bytes(head.key)
+            except ObjectMissingError:
+                continue
+            if await read(bucket, KEYS) == manifest:
+                assert data == sound(manifest.song.name, "drums")
+            who.add(manifest.song.name)
+
+    readers = [asyncio.create_task(look(who)) for who in seen]
+    while not all(seen):  # noqa: ASYNC110 - both have read the old one
+        await asyncio.sleep(0.01)
+
+    # when sets of other defaults take its place
+    assert await publish(bucket, tmp_path, "flac", recipe=FLAC) is Published.REPLACED
+    assert await publish(bucket, tmp_path, "new", recipe=HTDEMUCS) is Published.REPLACED
+    await asyncio.sleep(0.2)
+    stop.set()
+    await asyncio.gather(*readers)
+
+    # then each reader has seen whole sets alone, and nothing of the old ones is left
+    assert all("old" in who and "new" in who for who in seen)
+    song = KEYS.name
+    expected = [f"{song}-{name}" for name in ("drums.mp3", "original.mp3", "vocals.mp3")]
+    assert await names(bucket) == sorted([*expected, f"{song}-manifest.json"])
+    found = await read(bucket, KEYS)
+    assert found is not None
+    assert not found.replaces
+
+
+async def test_a_set_on_its_way_is_not_swept_and_anybody_moves_it_in(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    # given a worker that died after the switch, before its tracks had moved
+    await publish(bucket, tmp_path, "old")
+    watched = Watched(bucket)
+
+    async def die(when: str, at: int) -> None:
+        if (when, at) == ("after", 4):  # three tracks are staged, the manifest is the new one
+            raise CrashError
+
+    watched.hook = die
+    with pytest.raises(CrashError):
+        await publish(watched, tmp_path, "new", recipe=FLAC)
+    assert await published(bucket) == "new"
+
+    assert await sweep(bucket, timedelta(seconds=-5)) == 0
+    assert await published(bucket) == "new"
+
+    await settled(bucket, KEYS)
+    assert await published(bucket) == "new"
+    assert await names(bucket, STAGING) == []
+    assert f"{KEYS.name}-vocals.mp3" not in await names(bucket)
+    assert await withdraw(bucket, KEYS)
+    assert await names(bucket) == []
+
+
+async def test_a_set_on_its_way_is_withdrawn_whole(bucket: Bucket, tmp_path: Path) -> None:
+    await publish(bucket, tmp_path, "old")
+    watched = Watched(bucket)
+
+    async def die(when: str, at: int) -> None:
+        if (when, at) == ("after", 5):
+            raise CrashError
+
+    watched.hook = die
+    with pytest.raises(CrashError):
+        await publish(watched, tmp_path, "new", recipe=FLAC)
+
+    assert await withdraw(bucket, KEYS)
+    assert await names(bucket) == []
+
+
+async def test_two_who_remove_tracks_do_not_lose_each_others_change(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    await publish(bucket, tmp_path, "me")
+
+    removed = await asyncio.gather(
+        *(remove_track(bucket, KEYS, name) for name in ("vocals", "drums", "vocals"))
+    )
+
+    found = await read(bucket, KEYS)
+    assert found is not None
+    assert list(found.tracks) == ["original"]
+    assert sorted(removed) in ([False, True, True], [True, True, True])
+    assert await remove_track(bucket, KEYS, "original")
+    assert await names(bucket) == []

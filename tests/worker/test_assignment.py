@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from octet.jobs.dead import DeadLetters
-from octet.jobs.job import Callback, JobRequest, Recipe
+from octet.jobs.job import Callback, JobRequest
 from octet.jobs.outbox import Outbox
 from octet.results.keys import ResultKeys
 from tests.worker.service import Service, name_of, song
@@ -92,11 +92,11 @@ async def test_a_separation_that_fails_for_good_falls_back_and_says_so(
     service: Service, model: str, attempts: int, words: str
 ) -> None:
     name = await service.put(song())
-    recipe = Recipe(model=model)
+    key = "0123456789abcdef"
     hook = Callback("http://127.0.0.1:9/", data={"mine": 1})
-    request = JobRequest(song=name, recipe=recipe, callbacks=(hook,))
+    request = JobRequest(song=name, recipe={"model": model}, key=key, callbacks=(hook,))
     await service.queue.submit(request)
-    keys = ResultKeys(name, recipe.key)
+    keys = ResultKeys(name, key)
 
     async with service.worker(fallback=("original",), allow_hosts=("127.0.0.1",)):
         job = await service.ended(request.job_id)
@@ -163,15 +163,16 @@ async def test_a_complete_result_replaces_a_fallback(service: Service) -> None:
 
 async def test_a_recipe_that_makes_no_sense_is_refused(service: Service) -> None:
     name = await service.put(song())
+    recipes: list[dict[str, Any]] = [
+        {"format": "exe"},
+        {"scratch": "/etc"},
+        {"bits": 7},
+        {"tracks": ["kazoo"]},
+        {"format": "mp3", "bits": 24},
+    ]
     requests = [
-        JobRequest(song=name, recipe=recipe)
-        for recipe in (
-            Recipe(format="exe"),
-            Recipe(settings={"scratch": "/etc"}),
-            Recipe(settings={"bits": 7}),
-            Recipe(tracks=("kazoo",)),
-            Recipe(format="mp3", settings={"bits": 24}),
-        )
+        JobRequest(song=name, recipe=recipe, key=f"{number:016x}")
+        for number, recipe in enumerate(recipes)
     ]
     for request in requests:
         await service.queue.submit(request)

@@ -69,9 +69,9 @@ async def test_it_separates_song_after_song_in_one_process(order: Callable[..., 
         second = await one.separate(order("odd-shares"), ignore)
         assert one.pid == pid
 
-    assert first.manifest["song"]["name"] == "my song"
+    assert first.manifest.song.name == "my song"
     assert first.content_type == "audio/mpeg"
-    assert first.manifest["tracks"].keys() == second.manifest["tracks"].keys()
+    assert first.manifest.tracks.keys() == second.manifest.tracks.keys()
     assert shares
     assert all(0 <= share <= 1 for share in shares)
 
@@ -85,9 +85,9 @@ async def test_whole_tracks_are_told_before_the_end(order: Callable[..., Order])
             asked, ignore, lambda one: whole.__setitem__(one.track, one.path.read_bytes())
         )
 
-    assert whole.keys() == done.manifest["tracks"].keys()
+    assert whole.keys() == done.manifest.tracks.keys()
     for track, data in whole.items():
-        assert hashlib.sha256(data).hexdigest() == done.manifest["tracks"][track]["sha256"]
+        assert hashlib.sha256(data).hexdigest() == done.manifest.tracks[track].sha256
 
 
 async def test_errors_keep_their_kind(order: Callable[..., Order]) -> None:
@@ -111,7 +111,7 @@ async def test_a_killed_child_is_replaced(order: Callable[..., Order]) -> None:
 
         done = await one.separate(order("original"), ignore)
 
-    assert done.manifest["model"]["name"] == "original"
+    assert done.manifest.model.name == "original"
 
 
 async def test_the_watchdog_ends_what_makes_no_progress(order: Callable[..., Order]) -> None:

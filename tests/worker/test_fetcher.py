@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.errors import LimitError, ObjectMissingError, SettingError
+from octet.jobs.message import complete_alone
 from octet.worker.ahead import next_job
 from octet.worker.fetcher import Fetcher
 
@@ -106,14 +107,14 @@ async def test_an_object_replaced_meanwhile_is_fetched_anew(
 
 
 async def test_the_next_job_is_the_one_that_a_worker_would_take(service: Service) -> None:
-    assert await next_job(service.client) is None
+    assert await next_job(service.client, complete_alone) is None
 
     await service.push_raw("not a job")
-    assert await next_job(service.client) is None
+    assert await next_job(service.client, complete_alone) is None
     await service.client.delete("toWorker")
 
     first, _ = await service.songs(2)
-    job = await next_job(service.client)
+    job = await next_job(service.client, complete_alone)
     assert job is not None
     assert job.id == first
     assert job.places(HOME) == [(HOME, f"queue/{first}.mp3")]

@@ -16,7 +16,7 @@ from octet.audio.decode import decode
 from octet.audio.encode import Encoder
 from octet.formats import Encoding
 from octet.jobs.dead import DeadLetters
-from octet.jobs.job import JobRequest, Recipe
+from octet.jobs.job import JobRequest
 from octet.tracks import STEMS, TRACKS
 from tests.worker.odd_compute import SHARES
 from tests.worker.service import Service, name_of, song
@@ -160,14 +160,15 @@ async def test_a_result_of_another_default_model_makes_way(service: Service) -> 
 
 async def test_a_recipe_has_names_of_its_own(service: Service) -> None:
     name = await service.put(song())
-    recipe = Recipe(format="flac", tracks=("vocals", "drums"), settings={"bits": 24})
-    request = JobRequest(song=name, recipe=recipe, name="my song.wav")
+    recipe = {"format": "flac", "tracks": ["vocals", "drums"], "bits": 24}
+    key = "0123456789abcdef"
+    request = JobRequest(song=name, recipe=recipe, key=key, name="my song.wav")
     await service.queue.submit(request)
 
     async with service.worker():
         await service.ended(request.job_id)
 
-    folder = f"{name}/{recipe.key}"
+    folder = f"{name}/{key}"
     assert await service.objects() == {
         *(f"{folder}/{file}" for file in ("vocals.flac", "drums.flac", "manifest.json"))
     }
@@ -184,7 +185,11 @@ async def test_a_model_that_another_producer_chose_has_the_plain_names_too(
     await service.push(name, model="odd-shares")
 
     async with service.worker():
-        await service.ended(f"{name}-{Recipe(model='odd-shares').key}")
+        while not (jobs := (await service.queue.jobs()).jobs):  # noqa: ASYNC110 - on a server
+            await asyncio.sleep(0.05)
+        job = await service.ended(jobs[0].id)
+
+    assert job.key, "it is not the default"
 
     assert (await service.check_published(name))["model"]["name"] == "odd-shares"
 

@@ -43,11 +43,7 @@ async def _sample(service: Service, job: Job) -> tuple[float, float, int] | None
     """Seconds taken, seconds of song and bytes of song of a job."""
     if job.started is None or job.finished is None:
         return None
-    manifest = await find_manifest(service, job.song, job.recipe.key)
-    song = (manifest or {}).get("song")
-    if not isinstance(song, dict):
+    manifest = await find_manifest(service, job.song, job.key)
+    if manifest is None or manifest.song.duration <= 0 or manifest.song.bytes <= 0:
         return None
-    length, size = song.get("duration"), song.get("bytes")
-    if not isinstance(length, int | float) or not isinstance(size, int) or length <= 0 or size <= 0:
-        return None
-    return job.finished - job.started, float(length), size
+    return job.finished - job.started, manifest.song.duration, manifest.song.bytes

@@ -10,19 +10,19 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from octet.api.sniff import HEAD, sniff
 from octet.errors import LimitError, ObjectMissingError, StorageError
+from octet.results import publication
 from octet.results.keys import STAGING, ResultKeys
-from octet.results.publication import read_manifest
-from octet.tracks import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from octet.api.state import Service
     from octet.jobs.job import Callback, Job, JobRequest
+    from octet.results.manifest import Manifest
 
 logger = logging.getLogger("octet.api")
 
@@ -49,7 +49,7 @@ class Accepted:
 
     id: str
     job: Job | None
-    manifest: dict[str, Any] | None
+    manifest: Manifest | None
     created: bool
 
 
@@ -98,8 +98,9 @@ async def submit(
 ) -> Accepted:
     """Puts a job on the queue, unless its result is there.
 
-    A published complete result answers at once, and the callbacks are made. A fallback, or a
-    result of which tracks were removed, is computed again.
+    A published result that is what is asked for answers at once, and the callbacks are made. A
+    fallback, a result of another recipe (the default has changed), or one of which tracks were
+    removed, is computed again.
 
     Raises:
         KeyReusedError: one Idempotency-Key for two requests.
@@ -108,7 +109,9 @@ async def submit(
     job = await service.queue.get(request.job_id)
     manifest = None
     if job is None or job.state == "done":
-        manifest = await _complete_manifest(service, request)
+        found = await find_manifest(service, request.song, request.key)
+        if found is not None and found.answers(service.offer.fill(request.recipe)):
+            manifest = found
     if job is None and manifest is not None:
         await _tell(service, request)
         logger.info("job %s: its result is there already", request.job_id)
@@ -126,16 +129,9 @@ async def submit(
     return Accepted(request.job_id, submission.job, manifest, submission.created)
 
 
-async def find_manifest(service: Service, song: str, recipe: str) -> dict[str, Any] | None:
+async def find_manifest(service: Service, song: str, recipe: str) -> Manifest | None:
     """The manifest of a published result; None where there is none."""
-    raw = await read_manifest(service.buckets.output, ResultKeys(song, recipe))
-    if raw is None:
-        return None
-    try:
-        manifest = json.loads(raw)
-    except ValueError:
-        return None
-    return manifest if isinstance(manifest, dict) else None
+    return await publication.read(service.buckets.output, ResultKeys(song, recipe))
 
 
 class _Measured:
@@ -185,18 +181,6 @@ async def _size_of(service: Service, key: str) -> int | None:
         return (await service.buckets.queue.head(key)).size
     except ObjectMissingError:
         return None
-
-
-async def _complete_manifest(service: Service, request: JobRequest) -> dict[str, Any] | None:
-    """The manifest of the complete result; what is in the way of a new one is removed."""
-    recipe = request.recipe
-    manifest = await find_manifest(service, request.song, recipe.key)
-    if manifest is None or manifest.get("outcome") != "complete":
-        return None
-    if not set(recipe.tracks or TRACKS) <= set(manifest.get("tracks", ())):
-        await service.buckets.output.delete(ResultKeys(request.song, recipe.key).manifest)
-        return None
-    return manifest
 
 
 async def _tell(service: Service, request: JobRequest) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from octet.jobs.message import complete_alone
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect
 
 if TYPE_CHECKING:
+    from octet.jobs.message import Complete
     from octet.jobs.queue import Waiting
 
 _SHORT = 100
@@ -25,11 +27,13 @@ class Listing:
     Args:
         queue: the queue, as this process uses it.
         url: of its server.
+        complete: completes the recipes of messages that are not Octet's own.
     """
 
-    def __init__(self, queue: JobQueue, url: str) -> None:
+    def __init__(self, queue: JobQueue, url: str, complete: Complete = complete_alone) -> None:
         self._queue = queue
         self._url = url
+        self._complete = complete
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[list[Waiting]] | None = None
 
@@ -56,12 +60,14 @@ class Listing:
     async def _read(self) -> list[Waiting]:
         async with self._one_at_a_time:
             self._next = None  # who asks from now on wants to see what comes from now on
-            return await asyncio.to_thread(lambda: asyncio.run(_read_all(self._url)))
+            return await asyncio.to_thread(
+                lambda: asyncio.run(_read_all(self._url, self._complete))
+            )
 
 
-async def _read_all(url: str) -> list[Waiting]:
+async def _read_all(url: str, complete: Complete) -> list[Waiting]:
     client = connect(url)
     try:
-        return await JobQueue(client).waiting()
+        return await JobQueue(client, complete).waiting()
     finally:
         await client.aclose()

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from octet.api.errors import InvalidRequestError
-from octet.errors import SettingError, UnknownModelError
-from octet.formats import Encoding, FormatName
-from octet.jobs.job import Callback, Recipe
-from octet.separation.models.registry import REGISTRY, check_policy
-from octet.tracks import TRACKS
+from octet.formats import FormatName
+from octet.jobs.job import Callback
+from octet.results.recipe import FIELDS, MOST_SHIFTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from octet.settings import SeparationSettings
 
 Address = Annotated[str, Field(min_length=8, max_length=2048, pattern=r"^https?://\S+$")]
 
@@ -53,12 +48,13 @@ class JobOptions(BaseModel):
         default=None,
         ge=0,
         lt=1,
+        allow_inf_nan=False,
         description="Share by which segments overlap; the model's own if unset.",
     )
     shifts: int | None = Field(
         default=None,
         ge=0,
-        le=20,
+        le=MOST_SHIFTS,
         description="Averaged passes at random offsets: better and slower.",
     )
     priority: Literal["high", "normal", "low"] = Field(
@@ -107,6 +103,11 @@ class JobOptions(BaseModel):
     def _on_one_line(cls, value: str | None) -> str | None:
         return None if value is None else clean_name(value)
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is asked for of a recipe."""
+        return self.model_dump(include={*FIELDS}, exclude_none=True)
+
     def callbacks(self) -> tuple[Callback, ...]:
         """Whom to tell."""
         hooks = []
@@ -136,70 +137,10 @@ def read_options(given: Mapping[str, Any]) -> JobOptions:
         ) from None
 
 
-def make_recipe(options: JobOptions, defaults: SeparationSettings) -> Recipe:
-    """What shapes the result, without what is the service's default anyway.
-
-    Raises:
-        UnknownModelError, ModelPolicyError: a model that cannot be asked for.
-        SettingError: settings that do not go together.
-    """
-    model = options.model if options.model != defaults.model else None
-    if model is not None:
-        check_model(model, defaults)
-    name = options.format or defaults.format
-    Encoding(name, bits=options.bits, bitrate=options.bitrate)  # it checks them
-    if options.overlap is not None and not math.isfinite(options.overlap):
-        raise SettingError("the overlap is not a number")
-    given = {
-        "bits": options.bits,
-        "bitrate": options.bitrate,
-        "overlap": options.overlap,
-        "shifts": options.shifts,
-    }
-    return Recipe(
-        model=model,
-        format=name if name != defaults.format else None,
-        tracks=_tracks(options, defaults),
-        settings={
-            key: value
-            for key, value in given.items()
-            if value is not None and value != getattr(defaults, key)
-        },
-    )
-
-
-def check_model(name: str, defaults: SeparationSettings) -> None:
-    """Holds a model's name against those that a client may ask for. It is never opened.
-
-    Raises:
-        UnknownModelError: there is none of this name.
-        ModelPolicyError: its licence does not fit this service.
-    """
-    if name == defaults.model:
-        return
-    entry = REGISTRY.get(name)
-    if entry is None:
-        raise UnknownModelError(
-            f"there is no model {name[:40]!a}", f"There are {', '.join(REGISTRY)}"
-        )
-    check_policy(defaults.model_policy, name, entry.licence, entry.commercial)
-
-
 def clean_name(name: str) -> str:
     """A name that a client gave, on one line, without folders and control characters."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(sign for sign in base if sign.isprintable()).strip()[:200]
-
-
-def _tracks(options: JobOptions, defaults: SeparationSettings) -> tuple[str, ...]:
-    asked = dict.fromkeys(options.tracks or ())
-    entry = REGISTRY.get(options.model or defaults.model)
-    known = dict.fromkeys((*TRACKS, *(entry.sources if entry else ())))
-    for name in asked:
-        if name not in known:
-            raise SettingError(f"there is no track {name[:40]!a}", f"There are {', '.join(known)}")
-    everything = set(asked) == set(TRACKS) and set(known) == set(TRACKS)
-    return () if everything else tuple(name for name in known if name in asked)
 
 
 def _check_address(value: str) -> None:

@@ -59,7 +59,7 @@ class JobView(BaseModel):
     priority: Priority = "normal"
     attempts: int = 0
     name: str = Field(default="", description="What the client called the song.")
-    recipe: dict[str, Any] = Field(description="What differs from the service's defaults.")
+    recipe: dict[str, Any] = Field(description="The settings that shape the result, in full.")
     created: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
@@ -149,5 +149,5 @@ class HealthView(BaseModel):
     status: Literal["ok", "unavailable"]
     reason: str | None = None
     warnings: list[str] = Field(
-        default=[], description="Settings of the queue server that may lose accepted jobs."
+        default=[], description="What works now, and is not as it should be."
     )

@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
@@ -22,10 +22,12 @@ from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
 from octet.results.publication import sweep
+from octet.results.recipe import Offer
+from octet.separation.models.registry import REGISTRY
 from octet.storage.open import open_buckets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from redis.asyncio import Redis
 
@@ -45,7 +47,8 @@ class Service:
     """Made once a process.
 
     Attributes:
-        settings, separation: as the operator set them.
+        settings: as the operator set them.
+        offer: what clients may ask for, and what they get who ask for nothing.
         queue, listing, dead, outbox: on the queue server.
         buckets: the store.
         closing: set when the process has been asked to end.
@@ -55,7 +58,7 @@ class Service:
     """
 
     settings: ServiceSettings
-    separation: SeparationSettings
+    offer: Offer
     redis: Redis
     queue: JobQueue
     listing: Listing
@@ -112,6 +115,23 @@ class Service:
             return "the store does not answer"
         return ""
 
+    async def disagreements(self) -> list[str]:
+        """What workers announce that does not fit this API's settings, one line each.
+
+        Raises:
+            QueueUnavailableError: the queue does not answer.
+        """
+        ours, theirs = self.offer.default.to_dict(), {}
+        for worker, state in (await self.queue.workers()).items():
+            recipe = state.about.get("recipe", ours)
+            if recipe != ours:
+                theirs[worker] = recipe
+        return [
+            f"worker {worker} has another default than this API ({_differences(ours, recipe)}); "
+            "it applies to messages of other producers alone"
+            for worker, recipe in theirs.items()
+        ]
+
     async def check_room(self) -> None:
         """Before a song is taken in.
 
@@ -122,6 +142,11 @@ class Service:
             raise busy("the store is not ready yet", "Try again in a few seconds")
         if await self.queue.depth() >= self.settings.max_queue:
             raise busy("too many jobs are waiting")
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return ", ".join(f"{name} {theirs.get(name)}, here {ours.get(name)}" for name in names)
 
 
 @contextlib.asynccontextmanager
@@ -135,13 +160,14 @@ async def open_service(
     """
     url = queue_url(settings)
     redis = connect(url)
-    queue = JobQueue(redis)
+    offer = Offer.of(separation, REGISTRY)
+    queue = JobQueue(redis, offer.complete)
     service = Service(
         settings=settings,
-        separation=separation,
+        offer=offer,
         redis=redis,
         queue=queue,
-        listing=Listing(queue, url),
+        listing=Listing(queue, url, offer.complete),
         dead=DeadLetters(redis),
         outbox=Outbox(redis),
         buckets=open_buckets(settings),

@@ -66,7 +66,7 @@ async def find_job(service: Service, job_id: str) -> JobView:
     manifest = await find_manifest(service, song, recipe)
     if manifest is None:
         raise not_found("job of this id")
-    return _finished(job_id, song, manifest.get("outcome") == "fallback")
+    return _finished(job_id, song, manifest.outcome == "fallback")
 
 
 async def view_accepted(service: Service, accepted: Accepted) -> JobView:
@@ -95,7 +95,7 @@ def plain_view(job: Job, position: int | None = None) -> JobView:
         priority=job.priority,
         attempts=job.attempts,
         name=job.name,
-        recipe=job.recipe.to_dict(),
+        recipe=dict(job.recipe),
         created=_time(job.created),
         started=_time(job.started),
         finished=_time(job.finished),

@@ -8,21 +8,25 @@ gets LeaseLostError and has changed nothing. All of them may be called again aft
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from octet.errors import LeaseLostError, MessageError
 from octet.jobs import keys
 from octet.jobs.job import Job
-from octet.jobs.message import callback_entry, read_message
+from octet.jobs.message import callback_entry, complete_alone, read_message
 from octet.jobs.queue import job_of, record_fields
 from octet.jobs.server import reply_of, run_script
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis.asyncio import Redis
 
     from octet.jobs.job import JobError, Outcome
+    from octet.jobs.message import Complete
 
 _LONGEST_WAIT = 1.0
 """Seconds of one blocking wait on `toWorker`; the other lists are looked at in between."""
@@ -55,26 +59,39 @@ class Claims:
         worker: the worker's id, not used by any other living worker.
         lease: seconds after which a claim, and the worker, that has not renewed is lost.
         attempts: claims without an end before a job is exhausted.
+        complete: completes the recipes of messages that are not Octet's own.
 
     `take` is for one task at a time; the rest may be called from several tasks.
     """
 
     def __init__(
-        self, client: Redis, worker: str, *, lease: float = 30.0, attempts: int = 3
+        self,
+        client: Redis,
+        worker: str,
+        *,
+        lease: float = 30.0,
+        attempts: int = 3,
+        complete: Complete = complete_alone,
     ) -> None:
         self._redis = client
         self._worker = worker
         self._lease = int(lease * 1000)
         self._attempts = attempts
+        self._complete = complete
         self._inbox = keys.worker_jobs(worker)
 
-    async def heartbeat(self) -> None:
+    async def heartbeat(self, about: Mapping[str, Any] | None = None) -> None:
         """Says that the worker lives, for the length of a lease.
+
+        Args:
+            about: what it announces of itself, ready for JSON (its default recipe, whether it
+                is fit for work); None leaves what it announced before.
 
         Needed about every third of a lease, from the supervisor, also while nothing runs and
         `take` is not being called (`take` says it as well, each second).
         """
-        await run_script(self._redis, "heartbeat", self._worker, self._lease)
+        text = "" if about is None else json.dumps(about, sort_keys=True)
+        await run_script(self._redis, "heartbeat", self._worker, self._lease, text)
 
     async def take(self, wait: float = 5.0) -> Claim | None:
         """The next job, claimed: high priority first, then `toWorker`, then low.
@@ -111,7 +128,7 @@ class Claims:
         None when the message gives nothing to do: see `take`.
         """
         try:
-            read = read_message(message)
+            read = read_message(message, self._complete)
         except MessageError as error:
             await run_script(
                 self._redis, "reject", self._worker, message, error.code, error.message

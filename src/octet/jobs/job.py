@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -24,54 +23,11 @@ STATES: tuple[State, ...] = get_args(State)
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 
+KEY = re.compile(r"[0-9a-f]{16}")
+"""What names a recipe beside the song."""
+
 _NAME = re.compile(r"[0-9A-Fa-f]{32,128}\Z")
 _LONGEST_OBJECT = 1024
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What shapes a result besides the song. None and empty stand for the service's defaults.
-
-    Whoever makes a recipe leaves out what equals the default: the recipe without anything in
-    it is the default recipe, whose results have the contract's plain names.
-
-    `model` is a name as a client wrote it. It is not to be opened as a path without a check.
-    `settings` holds further settings, name -> str, int, float or bool.
-    """
-
-    model: str | None = None
-    format: str | None = None
-    tracks: tuple[str, ...] = ()
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Only what is set, ready for JSON."""
-        parts = {
-            "model": self.model,
-            "format": self.format,
-            "tracks": sorted(set(self.tracks)),
-            "settings": dict(self.settings),
-        }
-        return {name: part for name, part in parts.items() if part}
-
-    @classmethod
-    def from_dict(cls, parts: Mapping[str, Any]) -> Recipe:
-        """The reverse of `to_dict`."""
-        return cls(
-            model=parts.get("model"),
-            format=parts.get("format"),
-            tracks=tuple(parts.get("tracks", ())),
-            settings=dict(parts.get("settings", {})),
-        )
-
-    @property
-    def key(self) -> str:
-        """16 hex digits that name the recipe; empty for the default one."""
-        parts = self.to_dict()
-        if not parts:
-            return ""
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -94,7 +50,9 @@ class JobRequest:
     Attributes:
         song: the song's name, 32 to 128 hex digits (the SHA-256 of its bytes in Octet's own
             jobs), in the case in which it was given.
-        recipe: what to do with it.
+        recipe: what is asked for, ready for JSON: of Octet's own jobs the whole recipe
+            (octet.results.recipe), of others what their message says.
+        key: names the recipe beside the song, 16 hex digits; empty for the default one.
         bucket, object: where the song lies; None where the producer did not say.
         callbacks: who hears of its end.
         priority: before or after the others.
@@ -105,7 +63,8 @@ class JobRequest:
     """
 
     song: str
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
     bucket: str | None = None
     object: str | None = None
     callbacks: tuple[Callback, ...] = ()
@@ -118,6 +77,8 @@ class JobRequest:
                 f"{self.song[:80]!r} is not the name of a song",
                 "it is 32 to 128 hex digits, usually the SHA-256 of the file",
             )
+        if self.key and not KEY.fullmatch(self.key):
+            raise SettingError(f"{self.key[:80]!r} cannot name a recipe", "16 hex digits can")
         if self.priority not in PRIORITIES:
             raise SettingError(
                 f"{self.priority!r} is not a priority", f"one of {', '.join(PRIORITIES)}"
@@ -136,8 +97,7 @@ class JobRequest:
     @property
     def job_id(self) -> str:
         """The identity of the result: the song's name, with the recipe's key when it has one."""
-        key = self.recipe.key
-        return f"{self.song}-{key}" if key else self.song
+        return f"{self.song}-{self.key}" if self.key else self.song
 
 
 @dataclass(frozen=True)
@@ -168,7 +128,7 @@ class Job:
 
     id: str
     song: str
-    recipe: Recipe
+    recipe: Mapping[str, Any]
     state: State
     outcome: Outcome | None
     priority: Priority
@@ -185,6 +145,11 @@ class Job:
     object: str | None
     name: str
     message: bytes
+
+    @property
+    def key(self) -> str:
+        """What names its recipe beside the song; empty for the default one."""
+        return self.id[len(self.song) + 1 :]
 
     @property
     def ended(self) -> bool:
@@ -218,7 +183,7 @@ class Job:
         return cls(
             id=text["id"],
             song=text["song"],
-            recipe=Recipe.from_dict(json.loads(get("recipe") or "{}")),
+            recipe=json.loads(get("recipe") or "{}"),
             state=cast("State", text["state"]),
             outcome=cast("Outcome | None", get("outcome") or None),
             priority=cast("Priority", get("priority") or "normal"),

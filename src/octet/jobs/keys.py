@@ -27,6 +27,9 @@ beside that of `toWorker`: scaling in below it would stop running work."""
 WORKERS = "octet:workers"
 """Sorted set: worker id -> time (ms) at which its heartbeat runs out."""
 
+WORKERS_ABOUT = "octet:workers:about"
+"""Hash: worker id -> what it announces of itself, JSON."""
+
 WORKER_JOBS = "octet:worker:"
 """List `octet:worker:<id>:jobs`: messages that the worker has moved to itself and not claimed
 yet. Empty but for the milliseconds between the two."""
@@ -58,6 +61,10 @@ DEAD_COUNT = "octet:dead-count"
 IDEMPOTENCY = "octet:idempotency:"
 """String `octet:idempotency:<SHA-256 of the key>`: digest of the request, a space, the job's id.
 Expires."""
+
+CHOSEN = "octet:chosen:"
+"""String `octet:chosen:<song>`: key and fingerprint of the recipe last asked for by a client of the
+lab's API, which knows songs alone. Expires."""
 
 OUTBOX = "octet:webhooks"
 """Sorted set: delivery id -> time (ms) at which it is due (or its lease runs out)."""

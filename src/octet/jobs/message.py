@@ -6,12 +6,19 @@ Octet's own is the contract's, with one more key `octet`, which carries what oth
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from octet.errors import MessageError, SettingError
-from octet.jobs.job import PRIORITIES, Callback, JobRequest, Recipe, is_text
+from octet.jobs.job import KEY, PRIORITIES, Callback, JobRequest, is_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Complete = Callable[[Mapping[str, Any]], tuple[str, Mapping[str, Any]]]
+    """The whole recipe of somebody who asks for this, and its key: empty for the default."""
 
 LONGEST = 4 * 1024**2
 """Bytes of the longest message that is read."""
@@ -29,12 +36,21 @@ class Message:
     submission: str
 
 
-def read_message(raw: bytes) -> Message:
+def complete_alone(recipe: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Names a recipe where the service's default is not known, and leaves it as it is."""
+    if not recipe:
+        return "", recipe
+    text = json.dumps(recipe, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16], recipe
+
+
+def read_message(raw: bytes, complete: Complete = complete_alone) -> Message:
     """Reads a message.
 
     Args:
         raw: a JSON object (contract.md "Queue"), a JSON string that is a song's name, or the
             bare name. A callback that makes no sense is left out; unknown keys are ignored.
+        complete: completes and names the recipe of a message that is not Octet's own.
 
     Raises:
         MessageError: it is no job: not such JSON, too long, or without the name of a song.
@@ -43,17 +59,25 @@ def read_message(raw: bytes) -> Message:
         raise MessageError(f"the message has {len(raw)} bytes, more than {LONGEST}")
     parts = _parse(raw)
     try:
-        return _request(parts)
+        return _request(parts, complete)
     except SettingError as error:
         raise MessageError(error.message, error.hint) from None
+
+
+def is_foreign(raw: bytes) -> bool:
+    """Whether somebody else than Octet wrote the message."""
+    try:
+        parts = json.loads(raw)
+    except ValueError:
+        return True
+    return not isinstance(parts, dict) or "octet" not in parts
 
 
 def write_message(request: JobRequest, submission: str) -> bytes:
     """The message of a request, readable by every consumer of the contract."""
     lab = next((hook for hook in request.callbacks if hook.kind == "lab"), None)
     own: dict[str, Any] = {"submission": submission, "priority": request.priority}
-    if recipe := request.recipe.to_dict():
-        own["recipe"] = recipe
+    own |= {"recipe": dict(request.recipe), "key": request.key}
     if request.name:
         own["name"] = request.name
     if hooks := [_hook(hook) for hook in request.callbacks if hook is not lab]:
@@ -62,7 +86,7 @@ def write_message(request: JobRequest, submission: str) -> bytes:
         "hash": request.song,
         **({"bucket": request.bucket} if request.bucket else {}),
         **({"object": request.object} if request.object else {}),
-        **({"model": request.recipe.model} if request.recipe.model else {}),
+        **({"model": request.recipe["model"]} if request.key and "model" in request.recipe else {}),
         "callback": {"url": lab.url, "data": lab.data} if lab else None,
         "octet": own,
     }
@@ -101,19 +125,23 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _request(parts: dict[str, Any]) -> Message:
+def _request(parts: dict[str, Any], complete: Complete) -> Message:
     song = _text(parts, _SONG)
     if not song:
         raise MessageError("the message names no song", "it needs the key 'hash'")
     own = parts.get("octet")
     own = own if isinstance(own, dict) else {}
-    recipe = _recipe(own.get("recipe"), _text(parts, ("model",)))
+    recipe: Mapping[str, Any] = _recipe(own.get("recipe"), _text(parts, ("model",)))
+    key = own.get("key")
+    if not isinstance(key, str) or (key and not KEY.fullmatch(key)):
+        key, recipe = complete(recipe)
     given = own.get("callbacks")
     hooks = [_callback(hook) for hook in given] if isinstance(given, list) else []
     priority = own.get("priority")
     request = JobRequest(
         song=song,
         recipe=recipe,
+        key=key,
         bucket=_text(parts, _BUCKET),
         object=_text(parts, _OBJECT),
         callbacks=tuple(hook for hook in (_callback(parts.get("callback")), *hooks) if hook),
@@ -132,20 +160,21 @@ def _text(parts: dict[str, Any], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _recipe(value: Any, model: str | None) -> Recipe:
+def _recipe(value: Any, model: str | None) -> dict[str, Any]:
+    """What a message asks for, as far as it can be stored; `settings` may stand by themselves."""
     if not isinstance(value, dict):
-        return Recipe(model=model)
-    tracks, settings = value.get("tracks"), value.get("settings")
-    return Recipe(
-        model=_text(value, ("model",)),
-        format=_text(value, ("format",)),
-        tracks=tuple(t for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else (),
-        settings={
-            name: setting
-            for name, setting in (settings if isinstance(settings, dict) else {}).items()
-            if isinstance(setting, str | int | float | bool)
-        },
-    )
+        return {"model": model} if model else {}
+    settings = value.get("settings")
+    flat = {**value, **(settings if isinstance(settings, dict) else {})}
+    return {name: part for name, part in flat.items() if is_text(name) and _is_plain(part)}
+
+
+def _is_plain(part: Any) -> bool:
+    if isinstance(part, str):
+        return is_text(part)
+    if isinstance(part, list):
+        return all(isinstance(one, str) and is_text(one) for one in part)
+    return isinstance(part, int | float)
 
 
 def _hook(callback: Callback) -> dict[str, Any]:

@@ -10,18 +10,20 @@ import hashlib
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octet.errors import KeyReusedError, MessageError
 from octet.jobs import keys
 from octet.jobs.job import STATES, Job, JobRequest, Priority, State
-from octet.jobs.message import callback_entry, read_message, write_message
+from octet.jobs.message import callback_entry, complete_alone, read_message, write_message
 from octet.jobs.server import queue_errors, reply_of, run_script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from redis.asyncio import Redis
+
+    from octet.jobs.message import Complete
 
 _LISTS: tuple[tuple[str, Priority], ...] = (
     (keys.QUEUE_HIGH, "high"),
@@ -29,6 +31,7 @@ _LISTS: tuple[tuple[str, Priority], ...] = (
     (keys.QUEUE_LOW, "low"),
 )
 _DAY = 86_400.0
+_MONTH = 30 * _DAY
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """A worker that is alive: seconds until its heartbeat runs out, and what it announces."""
+
+    left: float
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Page:
     """Some jobs, the newest first. `next` goes into the next call; None at the end."""
 
@@ -63,10 +74,12 @@ class JobQueue:
 
     Args:
         client: made by server.connect(); answers in bytes (decode_responses off).
+        complete: completes the recipes of messages that are not Octet's own.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, complete: Complete = complete_alone) -> None:
         self._redis = client
+        self._complete = complete
 
     async def submit(
         self,
@@ -80,7 +93,10 @@ class JobQueue:
         """Puts a job on the queue, once (atomic).
 
         The same song and recipe while it waits or runs is the same job: nothing is queued, and
-        the request's callbacks are added to the job's (each only once). A job that failed or
+        the request's callbacks are added to the job's (each only once). Another recipe under the
+        same name (the service's default has changed) takes the place of the one that waits or
+        runs: the worker that has it is told to stop, and what it should publish all the same
+        does not end the job. A job that failed or
         was cancelled runs anew with attempts at 0. A job that is done stays done and is
         returned as it is, `created` False. The caller checks whether its files are still there
         (and says `again` if not), and makes the callbacks, which are not kept in that case.
@@ -141,7 +157,7 @@ class JobQueue:
         found = await self.find_waiting(job_id)
         if found is None:
             return None
-        request = read_message(found.message).request
+        request = read_message(found.message, self._complete).request
         fields = record_fields(request, found.message)
         answer = await run_script(self._redis, "cancel", job_id, *fields)
         return job_of(answer) if answer else None
@@ -157,7 +173,7 @@ class JobQueue:
                 pipe.lrange(name, 0, -1)
             lists = await pipe.execute()
         return [
-            _waiting(message, priority)
+            _waiting(message, priority, self._complete)
             for (_, priority), messages in zip(_LISTS, lists, strict=True)
             for message in reversed(messages)
         ]
@@ -215,12 +231,36 @@ class JobQueue:
         counts = dict(zip(STATES, numbers, strict=True))
         return {**counts, "waiting": await self.depth()}
 
-    async def workers(self) -> dict[str, float]:
-        """The workers that are alive, each with the seconds until its heartbeat runs out."""
+    async def choose(self, song: str, key: str, fingerprint: str, *, keep: float = _MONTH) -> None:
+        """Notes which recipe of a song was last asked for by a client that knows songs alone.
+
+        Args:
+            song: its name.
+            key: of the recipe, empty for the default.
+            fingerprint: of the recipe.
+            keep: seconds for which it is remembered.
+        """
+        await reply_of(
+            self._redis.set(keys.CHOSEN + song, f"{key} {fingerprint}", px=int(keep * 1000))
+        )
+
+    async def chosen(self, song: str) -> tuple[str, str] | None:
+        """Key and fingerprint of that recipe; None if nobody has asked, or long ago."""
+        found = await reply_of(self._redis.get(keys.CHOSEN + song))
+        key, _, fingerprint = found.decode().partition(" ") if found else ("", "", "")
+        return (key, fingerprint) if found else None
+
+    async def workers(self) -> dict[str, Worker]:
+        """The workers that are alive, by their ids."""
         found = await reply_of(self._redis.zrange(keys.WORKERS, 0, -1, withscores=True))
         seconds, micros = await reply_of(self._redis.time())
+        about = await reply_of(self._redis.hgetall(keys.WORKERS_ABOUT))
         now = seconds + micros / 1e6
-        return {name.decode(): expiry / 1e3 - now for name, expiry in found if expiry / 1e3 > now}
+        return {
+            name.decode(): Worker(expiry / 1e3 - now, json.loads(about.get(name, b"{}")))
+            for name, expiry in found
+            if expiry / 1e3 > now
+        }
 
     async def watch(self, job_id: str, *, every: float = 15.0) -> AsyncIterator[Job]:
         """The job now, and again each time that it has changed, until it has ended.
@@ -248,7 +288,7 @@ def record_fields(request: JobRequest, message: bytes) -> list[str | bytes]:
     """The fields of a record that come from the request, as name, value, name, value ..."""
     return [
         *("id", request.job_id, "song", request.song, "priority", request.priority),
-        *("recipe", json.dumps(request.recipe.to_dict())),
+        *("recipe", json.dumps(request.recipe, sort_keys=True)),
         *("bucket", request.bucket or "", "object", request.object or ""),
         *("name", request.name, "message", message),
     ]
@@ -259,9 +299,9 @@ def job_of(flat: Sequence[bytes]) -> Job:
     return Job.from_record(dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
-def _waiting(message: bytes, priority: Priority) -> Waiting:
+def _waiting(message: bytes, priority: Priority, complete: Complete) -> Waiting:
     try:
-        request = read_message(message).request
+        request = read_message(message, complete).request
     except MessageError:
         return Waiting("", "", priority, message)
     return Waiting(request.song, request.job_id, priority, message)

@@ -1,8 +1,8 @@
 """The names of a result's objects.
 
-With H for the song's name, R for the recipe and T for the attempt's token:
+With H for the song's name, R for the recipe's fingerprint and T for the attempt's token:
 
-    default recipe    H-TRACK.mp3               H-manifest.json
+    default recipe    H-TRACK.EXT               H-manifest.json
     any other         H/R/TRACK.EXT             H/R/manifest.json
     staged            .staging/H/R/T/TRACK.EXT  (R is `@default` for the default recipe)
 
@@ -19,6 +19,7 @@ from octet.errors import SettingError
 STAGING = ".staging"
 """The folder of everything that is staged."""
 
+_DEFAULT = "@default"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -30,8 +31,8 @@ class ResultKeys:
     Args:
         name: the song's hash, or the name that its producer gave it: up to 128 letters,
             digits, dots, hyphens and underscores, no dot first.
-        recipe: short identity of the settings (letters, digits, hyphens, underscores);
-            empty for the default recipe.
+        recipe: fingerprint of the recipe (letters, digits, hyphens, underscores); empty for
+            the default recipe.
         extension: file extension of the tracks, without a dot.
 
     Raises:
@@ -64,7 +65,7 @@ class ResultKeys:
     @property
     def stages(self) -> str:
         """The folder of all attempts' stages of this result."""
-        return f"{STAGING}/{self.name}/{self.recipe or '@default'}"
+        return f"{STAGING}/{self.name}/{self.recipe or _DEFAULT}"
 
     def stage(self, token: str) -> str:
         """The folder of one attempt's stage."""
@@ -76,6 +77,15 @@ class ResultKeys:
         """The key of a staged track."""
         file = self.track(track).removeprefix(self._key(""))
         return f"{self.stage(token)}/{file}"
+
+    @classmethod
+    def of_staged(cls, key: str) -> ResultKeys | None:
+        """The result to which a staged object belongs; None for a key that is none of one."""
+        parts = key.split("/")
+        if len(parts) != 5 or parts[0] != STAGING:
+            return None
+        recipe = "" if parts[2] == _DEFAULT else parts[2]
+        return cls(parts[1], recipe, parts[4].rpartition(".")[2])
 
     def _key(self, file: str) -> str:
         return f"{self.name}/{self.recipe}/{file}" if self.recipe else f"{self.name}-{file}"

@@ -1,18 +1,27 @@
-"""The receipt of a separation: what went in, what was done, what came out.
+"""The manifest of a result: what went in, what was done, what came out.
 
-It is written last. Where it lies, the set of tracks beside it is complete.
+It is written last. Where it lies, the set of tracks that it lists is complete.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping  # noqa: TC003  # pydantic reads the annotations
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pydantic import TypeAdapter, ValidationError
 
-VERSION = 1
+import octet
+from octet.errors import SettingError
+from octet.results.recipe import FIELDS, Recipe, encoded
+from octet.tracks import TRACKS
+
+VERSION = 2
+
+LONGEST = 4 * 1024**2
+"""Bytes of a manifest. It carries the song's tags, which may be long."""
 
 Outcome = Literal["complete", "fallback"]
 
@@ -72,12 +81,24 @@ class Track:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The receipt.
+    """The manifest.
 
-    `null_db` is the energy of (mix minus the four stems) over that of the mix, before any
-    encoder; -200 stands for everything below. `settings` are those that shape the result,
-    `runtime` names what computed it, `timings` are in seconds. `reason` says why the outcome
-    is `fallback`, and is None otherwise.
+    Attributes:
+        song, model: what went in, and what separated it.
+        settings: the effective recipe (`Recipe.to_dict`) that was asked for, and `seed`, of the
+            random offsets. In a fallback `settings["model"]` is not the model that was used.
+        fingerprint: of that recipe.
+        runtime: name, device and precision of what computed.
+        tracks: the files, by the tracks' names.
+        null_db: energy of (mix minus the four stems) over that of the mix, before any encoder,
+            in dB; -200 stands for everything below.
+        clipped: samples beyond full scale in all tracks together.
+        timings: seconds of each part of the work.
+        octet: version of the program.
+        outcome: `fallback` when it is not what was asked for; `reason` says why then.
+        replaces: objects of the result before, which go once this one has moved into place; see
+            `octet.results.publication`. Empty at all other times.
+        version: of this document. Version 1 had no fingerprint, and is read as well.
     """
 
     song: Song
@@ -91,8 +112,128 @@ class Manifest:
     octet: str
     outcome: Outcome = "complete"
     reason: str | None = None
+    fingerprint: str = ""
+    replaces: tuple[str, ...] = ()
     version: int = VERSION
 
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that was asked for, without its tracks where they are as made."""
+        known = {name: value for name, value in self.settings.items() if name in FIELDS}
+        tracks = tuple(known.pop("tracks", None) or ())
+        return encoded(Recipe(**{"model": self.model.name, **known}, tracks=tracks))
+
+    @property
+    def extension(self) -> str:
+        """File extension of the tracks, without a dot."""
+        first = next(iter(self.tracks.values()), None)
+        return (first.key.rpartition(".")[2] if first else "") or "mp3"
+
+    def answers(self, recipe: Recipe) -> bool:
+        """Whether this result is what the recipe asks for: complete, of the very same settings,
+        and with all of its tracks.
+        """
+        return self.outcome == "complete" and self.is_of(recipe) and self._has_tracks_of(recipe)
+
+    def is_of(self, recipe: Recipe) -> bool:
+        """Whether this is a result of the recipe, be it a fallback."""
+        return self.recipe.includes(recipe)
+
+    def _has_tracks_of(self, recipe: Recipe) -> bool:
+        # A track may have been removed since; of a result with all tracks, all have to be left.
+        return {*(recipe.tracks or self.recipe.tracks or TRACKS)} <= {*self.tracks}
+
+    @property
+    def rank(self) -> int:
+        """What it is worth beside another result of the same recipe: complete, or a fallback."""
+        return 2 if self.outcome == "complete" else 1
+
+    def timed(self, seconds: Mapping[str, float]) -> Manifest:
+        """The same with the seconds of further parts of the work."""
+        return replace(self, timings={**self.timings, **seconds})
+
+    def asked_for(self, recipe: Recipe, reason: str | None = None) -> Manifest:
+        """The same as a result of `recipe`, whatever model made it.
+
+        Args:
+            recipe: what was asked for.
+            reason: why this is a fallback; None when it is what was asked for.
+        """
+        return replace(
+            self,
+            settings={**self.settings, **recipe.to_dict()},
+            fingerprint=recipe.fingerprint,
+            outcome="complete" if reason is None else "fallback",
+            reason=reason,
+        )
+
+    def without(self, track: str) -> Manifest:
+        """The same without a track that was removed."""
+        left = {name: entry for name, entry in self.tracks.items() if name != track}
+        return replace(self, tracks=left)
+
     def to_json(self) -> str:
-        """The manifest as a JSON document, its tracks an object keyed by track name."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """The manifest as a JSON document, its tracks an object keyed by track name.
+
+        Stray bytes of names and tags, which JSON in UTF-8 cannot hold, become `?`.
+
+        Raises:
+            ValueError: a figure in it is no number.
+        """
+        parts = asdict(self)
+        if not self.replaces:
+            del parts["replaces"]
+        text = json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return text.encode("utf-8", "replace").decode()
+
+    @classmethod
+    def from_json(cls, document: bytes | str) -> Manifest | None:
+        """Reads a manifest; None for what is none, or of a version that is not known yet."""
+        try:
+            parts = json.loads(document, parse_constant=_refuse)
+            manifest = _READER.validate_python(parts)
+        except (ValueError, RecursionError, ValidationError):
+            return None
+        if manifest.version > VERSION:
+            return None
+        try:
+            fingerprint = manifest.recipe.fingerprint
+        except (TypeError, SettingError):  # its settings are not those of a recipe
+            return None
+        return replace(manifest, fingerprint=fingerprint)
+
+
+def build(
+    *,
+    song: Song,
+    model: Model,
+    recipe: Recipe,
+    seed: int | None,
+    runtime: Mapping[str, str],
+    tracks: Mapping[str, Track],
+    null_db: float,
+    timings: Mapping[str, float],
+) -> Manifest:
+    """The manifest of a finished separation, of which all is as it was asked for.
+
+    Everything is as `Manifest` has it; `seed` is None where there are no random offsets.
+    """
+    return Manifest(
+        song=song,
+        model=model,
+        settings={**recipe.to_dict(), "seed": seed},
+        runtime=runtime,
+        tracks=tracks,
+        null_db=null_db,
+        clipped=sum(track.clipped for track in tracks.values()),
+        timings=timings,
+        octet=octet.__version__,
+        fingerprint=recipe.fingerprint,
+    )
+
+
+_READER = TypeAdapter(Manifest)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import octet
 from octet.results import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.audio.recording import Recording
+    from octet.results.recipe import Recipe
     from octet.separation.model import Model
     from octet.separation.trackset import TrackSet, WrittenTrack
 
@@ -20,7 +20,8 @@ def make_receipt(
     tracks: TrackSet,
     written: Mapping[str, WrittenTrack],
     source: Model,
-    settings: Mapping[str, object],
+    recipe: Recipe,
+    seed: int | None,
     timings: Mapping[str, float],
 ) -> manifest.Manifest:
     """What went in, what was done, and what came out.
@@ -30,20 +31,20 @@ def make_receipt(
         tracks: the finished set.
         written: its files, by track.
         source: what separated the song.
-        settings: those that shaped the result.
+        recipe: what shaped the result.
+        seed: of the random offsets, if there are any.
         timings: seconds of each part of the work.
     """
     listed = {track: _track(tracks, track, done) for track, done in written.items()}
-    return manifest.Manifest(
+    return manifest.build(
         song=_song(name, tracks.recording),
         model=source.identity,
-        settings=settings,
+        recipe=recipe,
+        seed=seed,
         runtime=source.runtime,
         tracks=listed,
         null_db=tracks.null_db,
-        clipped=sum(track.clipped for track in listed.values()),
         timings=timings,
-        octet=octet.__version__,
     )
 
 

@@ -12,6 +12,7 @@ from octet.audio.song import Limits
 from octet.errors import CancelledError, SettingError
 from octet.formats import Encoding
 from octet.results.folder import ResultFolder
+from octet.results.recipe import Recipe, encoded
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.receipt import make_receipt
@@ -138,16 +139,19 @@ class Separator:
         return (*TRACKS, *(name for name in self.model.sources if name not in STEMS))
 
     @property
-    def settings(self) -> dict[str, object]:
+    def recipe(self) -> Recipe:
         """The settings that shape the result, for the manifest."""
-        return {
-            "format": self.encoding.name,
-            "bits": self.encoding.bits,
-            "bitrate": self.encoding.bitrate,
-            "overlap": self.overlap,
-            "shifts": self.shifts,
-            "seed": self.seed if self.shifts else None,
-        }
+        return encoded(
+            Recipe(
+                model=self.model.identity.name,
+                format=self.encoding.name,
+                bits=self.encoding.bits,
+                bitrate=self.encoding.bitrate,
+                overlap=self.overlap,
+                shifts=self.shifts,
+                tracks=() if self.tracks == self.available else self.tracks,
+            )
+        )
 
     def separate(
         self,
@@ -199,7 +203,8 @@ class Separator:
                 tracks,
                 written,
                 self.model,
-                self.settings,
+                self.recipe,
+                self.seed if self.shifts else None,
                 progress.timings(),
             )
             result.publish(receipt.to_json())

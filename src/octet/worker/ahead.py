@@ -14,10 +14,12 @@ from octet.jobs.server import queue_errors
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from octet.jobs.message import Complete
+
 _IN_ORDER = (keys.QUEUE_HIGH, keys.QUEUE, keys.QUEUE_LOW)
 
 
-async def next_job(client: Redis) -> Job | None:
+async def next_job(client: Redis, complete: Complete) -> Job | None:
     """The job that would be claimed next; None while nothing waits, or nothing readable.
 
     Takes the same time however many wait.
@@ -33,7 +35,7 @@ async def next_job(client: Redis) -> Job | None:
     if message is None:
         return None
     try:
-        request = read_message(message).request
+        request = read_message(message, complete).request
     except MessageError:
         return None
     fields = [*record_fields(request, message), "state", "waiting"]

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import shutil
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from octet.errors import (
     AudioError,
@@ -21,28 +21,33 @@ from octet.errors import (
     StorageError,
 )
 from octet.jobs.job import JobError
-from octet.results.publication import Published
+from octet.jobs.message import is_foreign
+from octet.results import publication
+from octet.results.keys import ResultKeys
+from octet.results.publication import Publication, Published
+from octet.results.publishing import Publishing
+from octet.separation.models.registry import ORIGINAL
 from octet.worker import failpoints
-from octet.worker.plan import check_model, make_plan
 from octet.worker.protocol import Order
-from octet.worker.publisher import Publisher
-from octet.worker.receipt import Result
 from octet.worker.retry import outlast
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from octet.jobs.claims import Claim, Claims
     from octet.jobs.job import Outcome
+    from octet.results.manifest import Manifest
+    from octet.results.recipe import Offer, Recipe
     from octet.settings import SeparationSettings, ServiceSettings
     from octet.storage.open import Buckets
     from octet.worker.child import Child
     from octet.worker.fetcher import Fetched, Fetcher
     from octet.worker.lease import Lease
     from octet.worker.metrics import Metrics
-    from octet.worker.plan import Plan
     from octet.worker.protocol import Done
-    from octet.worker.uploads import Uploads
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +64,8 @@ class Equipment:
 
     Attributes:
         folder: scratch space for tracks and decoded samples.
-        defaults: the separation that jobs get unless they ask for another.
+        defaults: the settings of a separation that no recipe changes.
+        offer: the recipe that jobs get unless they ask for another.
     """
 
     claims: Claims
@@ -69,7 +75,16 @@ class Equipment:
     folder: Path
     service: ServiceSettings
     defaults: SeparationSettings
+    offer: Offer
     metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished separation, not published yet; `why` says why it is a fallback, if it is."""
+
+    done: Done
+    why: JobError | None = None
 
 
 class Assignment:
@@ -86,11 +101,10 @@ class Assignment:
         self._job = claim.job
         self._lease = lease
         self._kit = equipment
-        self._publisher = Publisher(equipment.buckets.output, claim.token, lease)
         self._tracks = equipment.folder / f"tracks-{claim.token}"
         self._song = equipment.folder / "song"
         self._early = equipment.folder / f"early-{claim.token}"
-        self._uploads: Uploads | None = None
+        self._publishing: Publishing | None = None
         self._timings: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -113,29 +127,35 @@ class Assignment:
             await self._tidy()
 
     async def _work(self) -> None:
-        plan = make_plan(self._job, self._kit.defaults, self._kit.service.fallback)
-        if await self._answered(plan):
+        recipe = self._kit.offer.fill(self._job.recipe)
+        keys = ResultKeys(self._job.song, self._job.key, recipe.format)
+        if await self._answered(recipe, keys):
             return
         song = await self._fetch()
         self._song = song.path
         try:
-            result = await self._separated(song, plan)
+            result = await self._separated(song, recipe, keys)
         finally:
             song.path.unlink(missing_ok=True)
         if result is not None:
-            await self._publish(result, plan)
+            await self._publish(result, recipe, keys)
 
-    async def _answered(self, plan: Plan) -> bool:
+    async def _answered(self, recipe: Recipe, keys: ResultKeys) -> bool:
         """Whether a published result makes the work needless, and has ended the job."""
-        standing = await self._publisher.standing(plan.keys)
-        if standing is None or standing.asked != plan.settings.model:
+        standing = await self._standing(keys)
+        if standing is None or not standing.is_of(recipe):
             return False
         # A fallback is worth another attempt while there are any.
-        if standing.outcome == "fallback" and not self._claim.exhausted:
+        if not (standing.answers(recipe) or self._claim.exhausted):
             return False
         log.info("%s is published already (%s)", self._job.id, standing.outcome)
-        await self._finish(standing.outcome, standing.reason)
+        await self._finish(standing.outcome, standing.reason or "")
         return True
+
+    async def _standing(self, keys: ResultKeys) -> Manifest | None:
+        """What is published under these names."""
+        output = self._kit.buckets.output
+        return await _persist(lambda: publication.read(output, keys))
 
     async def _fetch(self) -> Fetched:
         home = self._kit.service.queue_bucket
@@ -150,89 +170,97 @@ class Assignment:
         failpoints.reached("download")
         return song
 
-    async def _separated(self, song: Fetched, plan: Plan) -> Result | None:
+    async def _separated(self, song: Fetched, recipe: Recipe, keys: ResultKeys) -> Result | None:
         """What there is to publish; None when the claim has ended without."""
-        asked = plan.settings.model
         if self._claim.exhausted:
             gone = JobError(ComputationError.code, "the worker died in each of the attempts")
-            return await self._fallback(song, plan, self._job.error or gone)
+            return await self._fallback(song, recipe, keys, self._job.error or gone)
         try:
-            return Result(await self._separate(song, plan, asked), asked)
+            self._kit.offer.check_model(recipe.model)
+            return Result(await self._separate(song, recipe, keys))
         except (AudioError, SettingError, CancelledError):
             raise
         except OctetError as error:
-            await self._failed(error, asked)
+            await self._failed(error, recipe.model)
             # A model that is not there will not be there at the next attempt.
             if not isinstance(error, ModelError | DeviceError) and await self._retry(error):
                 return None
-            return await self._fallback(song, plan, self._told(error))
+            return await self._fallback(song, recipe, keys, self._told(error))
 
-    async def _fallback(self, song: Fetched, plan: Plan, why: JobError) -> Result | None:
+    async def _fallback(
+        self, song: Fetched, recipe: Recipe, keys: ResultKeys, why: JobError
+    ) -> Result | None:
         """Goes through what may be published instead; buries the job when nothing works."""
-        asked = plan.settings.model
-        for name in plan.fallbacks:
+        for name in self._kit.service.fallback:
+            if name == recipe.model:
+                continue
             log.warning(
-                "%s falls back to %s: %s failed, %s", self._job.id, name, asked, why.message
+                "%s falls back to %s: %s failed, %s", self._job.id, name, recipe.model, why.message
             )
             try:
-                done = await self._separate(song, plan, name)
+                if name != ORIGINAL:
+                    self._kit.offer.check_model(name)
+                done = await self._separate(song, replace(recipe, model=name), keys)
             except (AudioError, SettingError, CancelledError):
                 raise
             except OctetError as error:
                 await self._failed(error, name)
             else:
-                reason = f"{asked} failed ({why.message}); this was made by {name}"
-                return Result(done, asked, JobError(why.code, reason))
+                reason = f"{recipe.model} failed ({why.message}); this was made by {name}"
+                return Result(done, JobError(why.code, reason))
         await self._bury(why)
         return None
 
-    async def _separate(self, song: Fetched, plan: Plan, model: str) -> Done:
+    async def _separate(self, song: Fetched, recipe: Recipe, keys: ResultKeys) -> Done:
         kit = self._kit
-        check_model(model, kit.defaults, kit.service.fallback)
         await self._tidy()
-        uploads = self._uploads = self._publisher.begin(plan.keys)
-        settings = plan.with_model(model).model_copy(update={"scratch": kit.folder})
+        publishing = self._publishing = self._begin(keys)
+        settings = kit.defaults.model_copy(update={**recipe.settings, "scratch": kit.folder})
         order = Order(
             song=str(song.path),
             folder=str(self._tracks),
             early=str(self._early),
             name=self._job.name or song.head.key.rpartition("/")[2],
-            tracks=self._job.recipe.tracks,
+            tracks=recipe.tracks,
             settings=settings.model_dump(mode="json"),
         )
         done = await kit.child.separate(
             order,
             self._lease.progress,
-            lambda whole: uploads.add(whole.track, whole.path, whole.content_type),
+            lambda whole: publishing.add(whole.track, whole.path, whole.content_type),
         )
         failpoints.reached("separation")
         return done
 
-    async def _publish(self, result: Result, plan: Plan) -> None:
-        publisher = self._publisher
-        if not plan.keys.recipe:
-            await publisher.make_way(plan.keys, result.asked)
-        assert self._uploads is not None  # noqa: S101  # there is a result of its separation
-        rest = (result, self._tracks, self._timings)
-        published = await publisher.publish(plan.keys, self._uploads, *rest)
-        if plan.plain is not None:
-            self._uploads = publisher.begin(plan.plain)
-            await publisher.publish(plan.plain, self._uploads, *rest)
-        self._kit.metrics.took(
-            {**result.done.manifest["timings"], **self._timings},
-            str(result.done.manifest["model"]["name"]),
-        )
+    def _begin(self, keys: ResultKeys) -> Publishing:
+        """A publication under these names, fenced by the claim."""
+        output, token = self._kit.buckets.output, self._claim.token
+        attempt = Publication(output, keys, token, self._lease.fence)
+        return Publishing(attempt, _persist, failpoints.reached)
+
+    async def _publish(self, result: Result, recipe: Recipe, keys: ResultKeys) -> None:
+        assert self._publishing is not None  # noqa: S101  # there is a result of its separation
+        done, reason = result.done, result.why.message if result.why else None
+        manifest = done.manifest.asked_for(recipe, reason).timed(self._timings)
+        rest = (self._tracks, done.content_type)
+        published, whole = await self._publishing.publish(manifest, *rest)
+        plain = ResultKeys(keys.name, "", keys.extension)
+        # Whoever pushed a message and named a model looks for the plain names.
+        if keys.recipe and is_foreign(self._job.message) and not await self._standing(plain):
+            self._publishing = self._begin(plain)
+            await self._publishing.publish(manifest, *rest)
+        self._kit.metrics.took(whole.timings, manifest.model.name)
         if published == Published.ALREADY:
-            standing = await publisher.standing(plan.keys)
+            standing = await self._standing(keys)
             if standing is not None:
-                await self._finish(standing.outcome, standing.reason)
+                await self._finish(standing.outcome, standing.reason or "")
                 return
-        await self._finish(result.outcome, result.why.message if result.why else "", result.why)
+        await self._finish(manifest.outcome, reason or "", result.why)
 
     async def _tidy(self) -> None:
         """Removes what was made and not published."""
-        if self._uploads is not None:
-            await self._uploads.abandon()
+        if self._publishing is not None:
+            await self._publishing.abandon()
         for folder in (self._tracks, self._early):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -281,3 +309,10 @@ class Assignment:
         for path, name in ((self._song, "the song"), (self._kit.folder, "the scratch folder")):
             text = text.replace(str(path), name)
         return JobError(error.code, text)
+
+
+async def _persist(step: Callable[[], Awaitable[T]]) -> T:
+    """A step of publishing: a store that refuses (a wrong key, a full disk) is waited for as well,
+    since the fault is not the song's.
+    """
+    return await outlast(step, refusals=True)

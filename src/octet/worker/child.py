@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from octet.errors import ComputationError
 from octet.processes import tethered
+from octet.results.manifest import Manifest
 from octet.worker.protocol import LONGEST_LINE, Done, WholeTrack, error_of, to_line
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ class Child:
         while True:
             message = await self._message()
             if message["event"] == "done":
-                return Done(message["manifest"], message["content_type"])
+                manifest = Manifest.from_json(message["manifest"])
+                if manifest is None:
+                    raise ComputationError("the computation gave a manifest that cannot be read")
+                return Done(manifest, message["content_type"])
             if message["event"] == "failed":
                 raise error_of(message)
             if message["event"] == "progress":

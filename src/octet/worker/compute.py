@@ -16,14 +16,13 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import OctetError
 from octet.separation.model import ModelChoice
-from octet.separation.models.original import NAME as ORIGINAL
 from octet.separation.models.original import Passthrough
+from octet.separation.models.registry import ORIGINAL
 from octet.separation.separator import Separator
 from octet.settings import SeparationSettings
 from octet.worker.protocol import Order, failure, to_line
@@ -128,7 +127,7 @@ class Desk:
         except Exception as error:  # every failure is told, by its kind
             return failure(error)
         mime = separator.encoding.format.mime
-        return {"event": "done", "manifest": asdict(done), "content_type": mime}
+        return {"event": "done", "manifest": done.to_json(), "content_type": mime}
 
     def _whole(self, order: Order, mime: str) -> Callable[[str, Path], None]:
         """Tells of tracks as they are whole, under names that last."""

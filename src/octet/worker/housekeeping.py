@@ -7,6 +7,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
+import octet
 from octet.errors import OctetError
 from octet.jobs.durability import log_durability
 from octet.jobs.queue import JobQueue
@@ -52,7 +53,7 @@ class Beside:
 
     async def __aenter__(self) -> Self:
         turns: list[tuple[float, Callable[[], Awaitable[object]]]] = [
-            (self._kit.service.lease / 3, self._kit.claims.heartbeat),
+            (self._kit.service.lease / 3, self._heartbeat),
             (REAP_EVERY, self._reap),
             (_SWEEP_EVERY, self._sweep),
             (_AFTER_A_FAULT, self._deliver),
@@ -65,6 +66,10 @@ class Beside:
 
     async def __aexit__(self, *_: object) -> None:
         await end(self._tasks)
+
+    async def _heartbeat(self) -> None:
+        about = {"octet": octet.__version__, "recipe": self._kit.offer.default.to_dict()}
+        await self._kit.claims.heartbeat(about)
 
     async def _reap(self) -> None:
         done = await self._reaper.reap(thorough=not self._reaped)

@@ -10,7 +10,7 @@ From the child, while it separates:
     {"event": "progress", "share": 0.25}                   at least whenever something moved
     {"event": "track", "track": "vocals", "path", "content_type": "audio/mpeg"}
                                                            whole, while others are not
-    {"event": "done", "manifest": {...}, "content_type": "audio/mpeg"}
+    {"event": "done", "manifest": "{...}", "content_type": "audio/mpeg"}
     {"event": "failed", "code", "message", "hint"}         code as in octet.errors
 
 The child answers each `separate` with exactly one `done` or `failed`, unless it dies.
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from octet.results.manifest import Manifest
+
 
 @dataclass(frozen=True)
 class WholeTrack:
@@ -43,7 +45,7 @@ class WholeTrack:
 class Done:
     """A finished separation: its manifest, and the MIME type of its tracks."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     content_type: str
 
 

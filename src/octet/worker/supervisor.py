@@ -18,6 +18,8 @@ from octet.errors import CancelledError, ComputationError, LeaseLostError, Octet
 from octet.jobs.claims import Claims
 from octet.jobs.job import JobError
 from octet.jobs.server import connect, queue_url
+from octet.results.recipe import Offer
+from octet.separation.models.registry import REGISTRY
 from octet.storage.open import open_buckets
 from octet.worker import failpoints
 from octet.worker.ahead import next_job
@@ -76,6 +78,7 @@ class Supervisor:
     ) -> None:
         self._service = service
         self._defaults = defaults
+        self._offer = Offer.of(defaults, REGISTRY)
         self.worker = service.worker_id or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self.metrics = Metrics()
         self.child = Child(compute, stall=service.stall, memory_limit=service.memory_limit)
@@ -113,7 +116,11 @@ class Supervisor:
         buckets = open_buckets(self._service)
         kit = Equipment(
             claims=Claims(
-                client, self.worker, lease=self._service.lease, attempts=self._service.attempts
+                client,
+                self.worker,
+                lease=self._service.lease,
+                attempts=self._service.attempts,
+                complete=self._offer.complete,
             ),
             buckets=buckets,
             child=self.child,
@@ -121,6 +128,7 @@ class Supervisor:
             folder=scratch.folder,
             service=self._service,
             defaults=self._defaults,
+            offer=self._offer,
             metrics=self.metrics,
         )
         log.info("worker %s starts, model %s", self.worker, self._defaults.model)
@@ -223,7 +231,7 @@ class Supervisor:
         await lease.half_done.wait()
 
         async def next_places() -> Places | None:
-            job = await next_job(client)
+            job = await next_job(client, self._offer.complete)
             return job.places(self._service.queue_bucket) if job else None
 
         kit.fetcher.start_ahead(next_places)

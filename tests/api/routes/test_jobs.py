@@ -56,9 +56,13 @@ def test_a_form_carries_file_and_options(api: httpx.Client) -> None:
     job = answer.json()
     assert answer.status_code == 202
     assert job["recipe"] == {
+        "model": "pocket",
         "format": "flac",
-        "tracks": ["drums", "vocals"],
-        "settings": {"bits": 24},
+        "bits": 24,
+        "bitrate": None,
+        "overlap": None,
+        "shifts": 0,
+        "tracks": ["vocals", "drums"],
     }
     assert job["id"].startswith(f"{name_of(song(1))}-")
     assert job["priority"] == "high"
@@ -73,7 +77,8 @@ def test_what_equals_the_defaults_is_the_default_recipe(api: httpx.Client) -> No
         content=song(1),
     )
     assert answer.json()["id"] == name_of(song(1))
-    assert answer.json()["recipe"] == {}
+    assert answer.json()["recipe"]["model"] == "pocket"
+    assert "tracks" not in answer.json()["recipe"]
 
 
 def test_a_song_that_lies_in_the_bucket(api: httpx.Client, store: Path) -> None:

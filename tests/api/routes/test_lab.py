@@ -94,7 +94,7 @@ def test_all_tracks_are_there(api: httpx.Client, worker: StandIn) -> None:
 
 def test_a_model_does_not_change_where_the_tracks_are(api: httpx.Client, worker: StandIn) -> None:
     name = separate(api, song(1), model="mdx_extra_q").json()["hash"]
-    assert worker.finish().recipe.model == "mdx_extra_q"
+    assert worker.finish().recipe["model"] == "mdx_extra_q"
     assert api.get(f"/apiv1/track/{name}/vocals").content == track_bytes(name, "vocals")
     assert api.get(f"/apiv1/remove/{name}/vocals").status_code == 200
     assert api.get(f"/apiv1/track/{name}/vocals").status_code == 404

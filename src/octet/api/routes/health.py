@@ -62,8 +62,9 @@ async def healthz(service: ServiceHere, response: Response) -> HealthView:
 )
 async def readyz(service: ServiceHere, response: Response) -> HealthView:
     """As /healthz, and besides there is room on the queue and no stop has been asked for."""
-    health = _health(await service.trouble() or await _unready(service), response)
-    return health.model_copy(update={"warnings": list(service.warnings)})
+    trouble = await service.trouble() or await _unready(service)
+    warnings = [*service.warnings, *([] if trouble else await _disagreements(service))]
+    return _health(trouble, response).model_copy(update={"warnings": warnings})
 
 
 async def _unready(service: Service) -> str:
@@ -74,6 +75,13 @@ async def _unready(service: Service) -> str:
     except QueueError:
         return "the queue does not answer"
     return "too many jobs are waiting" if full else ""
+
+
+async def _disagreements(service: Service) -> list[str]:
+    try:
+        return await service.disagreements()
+    except QueueError:
+        return []
 
 
 def _health(trouble: str, response: Response) -> HealthView:

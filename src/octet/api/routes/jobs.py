@@ -14,7 +14,7 @@ from octet.api.errors import RefusedError, not_found
 from octet.api.intake import StoredSong, measure_song, store_song, submit
 from octet.api.multipart import Form
 from octet.api.openapi import problems
-from octet.api.options import JobOptions, clean_name, make_recipe, read_options
+from octet.api.options import JobOptions, clean_name, read_options
 from octet.api.schemas import JobPage, JobView
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.views import JobId, find_job, plain_view, split_id, view_accepted, view_job
@@ -91,9 +91,11 @@ async def submit_job(
     """Takes a song and puts it on the queue, once for the same song and options."""
     await service.check_room()
     song, options = await _take_in(service, request)
+    recipe = service.offer.resolve(options.given)
     job = JobRequest(
         song=song.sha256,
-        recipe=make_recipe(options, service.separation),
+        recipe=recipe.to_dict(),
+        key=service.offer.key(recipe),
         bucket=service.settings.queue_bucket,
         object=song.key,
         callbacks=options.callbacks(),
@@ -147,7 +149,7 @@ async def _take_in(service: Service, request: Request) -> tuple[StoredSong, JobO
     if kind == "application/json":
         return await _from_json(service, request)
     options = read_options(dict(request.query_params))
-    make_recipe(options, service.separation)
+    service.offer.resolve(options.given)
     return await store_song(service, request.stream()), options
 
 
@@ -165,7 +167,7 @@ async def _from_json(service: Service, request: Request) -> tuple[StoredSong, Jo
     fields = await _read_json(request)
     url, key = fields.pop("url", None), fields.pop("object", None)
     options = read_options({**request.query_params, **fields})
-    make_recipe(options, service.separation)
+    service.offer.resolve(options.given)
     if isinstance(url, str) and key is None:
         guard = Guard(service.settings.allow_hosts)
         async with fetch(url, guard, limit=service.settings.max_upload) as remote:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from octet.api.base64song import Base64Song
 from octet.api.errors import RefusedError, not_found
 from octet.api.intake import find_manifest, store_song, submit
 from octet.api.openapi import reasons
-from octet.api.options import JobOptions, make_recipe
 from octet.api.ranges import send_object
 from octet.api.routes.jobs import check_length
 from octet.api.routes.songs import Result
@@ -22,6 +20,7 @@ from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads
 from octet.api.views import split_id
 from octet.errors import ObjectMissingError
 from octet.jobs.job import Callback, JobRequest
+from octet.results import publication
 from octet.results.keys import ResultKeys
 from octet.tracks import TRACKS
 
@@ -84,15 +83,18 @@ async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
     async with aclosing(document.song) as chunks:
         song = await store_song(service, chunks)
     fields = document.fields
-    recipe = make_recipe(JobOptions(model=_model(fields)), service.separation)
+    model = _model(fields)
+    recipe = service.offer.resolve({"model": model})
     job = JobRequest(
         song=song.sha256,
-        recipe=recipe,
+        recipe=recipe.to_dict(),
+        key=service.offer.key(recipe),
         bucket=service.settings.queue_bucket,
         object=song.key,
         callbacks=_callbacks(fields),
     )
     await submit(service, job)
+    await service.queue.choose(song.sha256, job.key, recipe.fingerprint)
     return {"hash": song.sha256, "reason": "Song enqueued for separation"}
 
 
@@ -140,9 +142,8 @@ async def remove(service: ServiceHere, song: str, track: str) -> ReasonView:
     """Deletes a track. The manifest lists it no more; without any tracks it goes as well."""
     keys, name = await _find_track(service, song, track)
     bucket = service.buckets.output
-    await bucket.head(keys.track(name))
-    await _strike_out(service, keys, name)
-    await bucket.delete(keys.track(name))
+    if not await publication.remove_track(bucket, keys, name):
+        await bucket.delete(keys.track(name))
     logger.info("%s of song %s was removed", name, song)
     return ReasonView(reason=f"Track {name} removed")
 
@@ -180,7 +181,12 @@ def _track_name(track: str) -> str:
 
 
 async def _find_result(service: Service, song: str) -> Result | None:
-    """The result under the plain names; else, where a model was asked for, the newest."""
+    """The result that was last asked for through this API; of a song that was not, the one under
+    the plain names, else the newest.
+    """
+    chosen = await service.queue.chosen(song)
+    if chosen is not None:
+        return await _find_chosen(service, song, *chosen)
     manifest = await find_manifest(service, song, "")
     if manifest is not None:
         return Result(song, "", manifest)
@@ -197,6 +203,18 @@ async def _find_result(service: Service, song: str) -> Result | None:
     return None
 
 
+async def _find_chosen(service: Service, song: str, key: str, fingerprint: str) -> Result | None:
+    manifest = await find_manifest(service, song, key)
+    if manifest is None:
+        return None
+    if manifest.fingerprint != fingerprint:
+        # What stands there is of an earlier default: not to be handed out as the new one.
+        job = await service.queue.get(f"{song}-{key}" if key else song)
+        if job is not None and not job.ended:
+            return None
+    return Result(song, key, manifest)
+
+
 async def _is_of_others(service: Service, song: str, key: str) -> bool:
     """Whether other workers published this track: there is no manifest, and no job of ours that
     might be in the middle of its publication.
@@ -209,21 +227,6 @@ async def _is_of_others(service: Service, song: str, key: str) -> bool:
     except ObjectMissingError:
         return False
     return True
-
-
-async def _strike_out(service: Service, keys: ResultKeys, track: str) -> None:
-    recipe = keys.recipe
-    manifest = await find_manifest(service, keys.name, recipe)
-    if manifest is None:
-        return
-    tracks = {name: entry for name, entry in manifest["tracks"].items() if name != track}
-    if not tracks:
-        await service.buckets.output.delete(keys.manifest)
-        return
-    text = json.dumps({**manifest, "tracks": tracks}, indent=2, ensure_ascii=False)
-    await service.buckets.output.put_bytes(
-        keys.manifest, text.encode(), content_type="application/json"
-    )
 
 
 def _model(fields: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 
 from octet.api.estimate import recent_rate
 from octet.api.openapi import problems
-from octet.api.options import check_model
 from octet.api.schemas import (
     EstimateRequest,
     EstimateView,
@@ -48,11 +47,11 @@ async def get_queue(
 @router.get("/models", response_model=ModelList, responses=problems(), summary="The models")
 async def get_models(service: ServiceHere) -> ModelList:
     """The models that a job may name. Whether a worker has the weights shows when it runs."""
-    default = service.separation.model
+    default = service.offer.default.model
     models = []
     for entry in REGISTRY.values():
         try:
-            check_model(entry.name, service.separation)
+            service.offer.check_model(entry.name)
         except ModelPolicyError:
             continue
         models.append(

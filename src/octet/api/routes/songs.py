@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +17,12 @@ from octet.api.options import clean_name
 from octet.api.ranges import send_link, send_object
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.views import JobId, split_id
+from octet.results import publication
 from octet.results.keys import ResultKeys
-from octet.results.publication import withdraw
 from octet.storage.headers import disposition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from octet.results.manifest import Manifest
 
 router = APIRouter(prefix="/v1/songs", tags=["songs"])
 
@@ -43,27 +42,21 @@ class Result:
         name: what its files are called for the client, without the track.
     """
 
-    def __init__(self, song: str, recipe: str, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, song: str, recipe: str, manifest: Manifest) -> None:
         self.manifest = manifest
-        tracks = manifest.get("tracks")
-        self._tracks: Mapping[str, Any] = tracks if isinstance(tracks, dict) else {}
-        first: Mapping[str, Any] = next(iter(self._tracks.values()), {})
-        extension = str(first.get("key", "")).rpartition(".")[2] or "mp3"
-        self.keys = ResultKeys(song, recipe, extension)
-        about = manifest.get("song")
-        given = about.get("name") if isinstance(about, dict) else None
-        stem = clean_name(str(given or "")).rpartition(".")[0] or clean_name(str(given or ""))
-        self.name = stem or song[:16]
+        self.keys = ResultKeys(song, recipe, manifest.extension)
+        name = clean_name(manifest.song.name)
+        self.name = name.rpartition(".")[0] or name or song[:16]
 
     @property
     def tracks(self) -> list[str]:
         """Names of the tracks."""
-        return list(self._tracks)
+        return list(self.manifest.tracks)
 
     def track(self, name: str) -> str | None:
         """The track that a client means; None if the result has none such."""
         bare = name.removesuffix(f".{self.keys.extension}").removesuffix(".mp3")
-        return bare if bare in self._tracks else None
+        return bare if bare in self.manifest.tracks else None
 
     def file_name(self, track: str) -> str:
         """What the client's file is called."""
@@ -92,8 +85,7 @@ async def find_result(service: Service, song_id: str) -> Result:
 async def get_manifest(service: ServiceHere, song_id: JobId) -> Response:
     """What was published for a song, once the set is complete."""
     result = await find_result(service, song_id)
-    text = json.dumps(result.manifest, ensure_ascii=False)
-    return Response(text, media_type="application/json")
+    return Response(result.manifest.to_json(), media_type="application/json")
 
 
 @router.get(
@@ -116,7 +108,11 @@ async def get_track(
     name = result.track(track)
     if name is None:
         raise not_found("such track in this result")
-    bucket, key = service.buckets.output, result.keys.track(name)
+    bucket = service.buckets.output
+    found = await publication.find_track(bucket, result.keys, name)
+    if found is None:
+        raise not_found("such track in this result")
+    key = found[1].key
     if service.settings.presign:
         link = await send_link(bucket, key)
         if link is not None:
@@ -142,9 +138,11 @@ async def get_archive(service: ServiceHere, song_id: JobId) -> Response:
     """The tracks and the manifest as a zip archive, not compressed."""
     result = await find_result(service, song_id)
     bucket = service.buckets.output
-    heads = await asyncio.gather(*(bucket.head(result.keys.track(n)) for n in result.tracks))
+    heads = await asyncio.gather(
+        *(bucket.head(entry.key) for entry in result.manifest.tracks.values())
+    )
     names = [f"{name}.{result.keys.extension}" for name in result.tracks]
-    receipt = json.dumps(result.manifest, indent=2, ensure_ascii=False).encode()
+    receipt = result.manifest.to_json().encode()
     return StreamingResponse(
         zip_stream(bucket, list(zip(names, heads, strict=True)), [("manifest.json", receipt)]),
         media_type="application/zip",
@@ -166,7 +164,7 @@ async def delete_song(service: ServiceHere, song_id: JobId) -> Response:
         raise RefusedError(409, "conflict", "a job of this song waits or runs", "Cancel it first")
     manifest = await find_manifest(service, song, recipe)
     if manifest is not None:
-        await withdraw(service.buckets.output, Result(song, recipe, manifest).keys)
+        await publication.withdraw(service.buckets.output, ResultKeys(song, recipe))
     if not recipe:
         await service.buckets.queue.delete(f"queue/{song}.mp3")
     if manifest is None:

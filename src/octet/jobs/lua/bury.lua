@@ -11,5 +11,8 @@ local refused = refusal(ARGV[1], ARGV[2])
 if refused then
   return refused
 end
+if yields(ARGV[1]) then
+  return 'lost'
+end
 bury(ARGV[1], ARGV[3], ARGV[4])
 return 'failed'

@@ -72,6 +72,15 @@ local function start_run(id, first, submission)
   set_state(id, 'waiting')
 end
 
+-- A run of a job that waits or runs takes another request's place: its recipe is another one.
+-- The record's fields are as for start_run.
+local function supersede(id, first, submission)
+  redis.call('HDEL', K.JOB .. id, 'error_code', 'error', 'rescues', 'exhausted', 'interruptions',
+    'cancel')
+  redis.call('HSET', K.JOB .. id, 'attempts', 0, 'percent', 0, 'submission', submission,
+    unpack(ARGV, first))
+end
+
 -- Adds the callbacks ARGV[first] ... ARGV[first + count - 1], each once.
 local function add_callbacks(id, first, count)
   for index = first, first + count - 1 do
@@ -206,9 +215,21 @@ local function wait_again(id, place)
   end
   end_claim(id, 'waiting')
   set_state(id, 'waiting')
+  if redis.call('HDEL', K.JOB .. id, 'superseded') == 1 then
+    redis.call('HSET', K.JOB .. id, 'attempts', 0)
+  end
   redis.call('HSET', K.JOB .. id, 'percent', 0)
   place(field(id, 'message'), field(id, 'priority'))
   announce(id)
+end
+
+-- The run that ends was superseded: the job waits for the one that was asked for since.
+local function yields(id)
+  if field(id, 'superseded') ~= '1' then
+    return false
+  end
+  wait_again(id, put_back)
+  return true
 end
 
 -- The job is taken from whoever had it, who gets 'lost' should he still end it.

@@ -10,6 +10,9 @@ local refused = refusal(ARGV[1], ARGV[2])
 if refused then
   return refused
 end
+if yields(ARGV[1]) then
+  return 'lost'
+end
 if ARGV[4] ~= '' then
   redis.call('HSET', K.JOB .. ARGV[1], 'error_code', ARGV[4], 'error', ARGV[5])
 elseif ARGV[3] == 'complete' then

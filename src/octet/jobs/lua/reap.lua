@@ -20,7 +20,11 @@ local messages, jobs = 0, 0
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.WORKERS, '-inf', digits(time))) do
   messages = messages + return_inbox(worker)
 end
-redis.call('ZREMRANGEBYSCORE', K.WORKERS, '-inf', digits(time - 86400000))
+local yesterday = digits(time - 86400000)
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.WORKERS, '-inf', yesterday)) do
+  redis.call('HDEL', K.WORKERS_ABOUT, worker)
+end
+redis.call('ZREMRANGEBYSCORE', K.WORKERS, '-inf', yesterday)
 for index = 2, #ARGV do
   local heartbeat = redis.call('ZSCORE', K.WORKERS, ARGV[index])
   if not heartbeat or tonumber(heartbeat) <= time then

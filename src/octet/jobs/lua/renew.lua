@@ -18,4 +18,5 @@ if ARGV[5] ~= '' then
   redis.call('HSET', record, 'percent', ARGV[5], 'left', ARGV[6])
   announce(id)
 end
-return field(id, 'cancel') == '1' and 'cancelled' or 'go on'
+local unwanted = field(id, 'cancel') == '1' or field(id, 'superseded') == '1'
+return unwanted and 'cancelled' or 'go on'

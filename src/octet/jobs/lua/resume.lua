@@ -15,7 +15,7 @@ local messages, jobs = 0, 0
 for index = 2, #ARGV do
   messages = messages + return_inbox(ARGV[index])
 end
-redis.call('DEL', K.WORKERS)
+redis.call('DEL', K.WORKERS, K.WORKERS_ABOUT)
 for _, id in ipairs(redis.call('LRANGE', K.INFLIGHT, 0, -1)) do
   if not field(id, 'lease') then
     redis.call('LREM', K.INFLIGHT, 0, id)

@@ -1,4 +1,5 @@
--- Puts a job on the queue once, or joins the one that is there.
+-- Puts a job on the queue once, or joins the one that is there. One that is there with another
+-- recipe is superseded.
 --
 -- octet:job:<id>            the record: made, or found
 -- octet:jobs, octet:jobs:*  its place in the listings
@@ -12,6 +13,10 @@
 
 local id, submission, again = ARGV[1], ARGV[2], ARGV[3] == '1'
 local count = tonumber(ARGV[7])
+local fields = {}
+for index = 8 + count, #ARGV, 2 do
+  fields[ARGV[index]] = ARGV[index + 1]
+end
 
 if ARGV[4] ~= '' then
   local key = K.IDEMPOTENCY .. ARGV[4]
@@ -33,6 +38,22 @@ local state = field(id, 'state')
 local word = 'joined'
 if state and field(id, 'submission') == submission then
   word = 'created' -- the same call again, after a lost reply
+elseif (state == 'waiting' or state == 'running') and field(id, 'recipe') ~= fields.recipe then
+  if state == 'waiting' then
+    -- Where a worker has just moved the old message, it will find it stale.
+    local old = field(id, 'message')
+    for _, list in ipairs({K.QUEUE_HIGH, K.QUEUE, K.QUEUE_LOW}) do
+      redis.call('LREM', list, 0, old)
+    end
+    supersede(id, 8 + count, submission)
+    enqueue(fields.message, fields.priority)
+  else
+    supersede(id, 8 + count, submission)
+    redis.call('HSET', K.JOB .. id, 'superseded', 1)
+  end
+  add_callbacks(id, 8, count)
+  announce(id)
+  word = 'created'
 elseif state == 'waiting' or state == 'running' then
   add_callbacks(id, 8, count)
   if redis.call('HDEL', K.JOB .. id, 'cancel') == 1 then

@@ -12,13 +12,12 @@ import numpy as np
 
 from octet.results import manifest
 from octet.separation.model import ONCE
+from octet.separation.models.registry import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from octet.separation.model import Passes, Song
-
-NAME = "original"
 
 _BLOCK_SECONDS = 10
 
@@ -29,7 +28,7 @@ class Passthrough:
     description = "original: no separation, every sound goes to `other`"
     sources = ("vocals", "drums", "bass")
     samplerate = None
-    identity = manifest.Model(name=NAME, sha256="", licence="CC0-1.0", commercial=True)
+    identity = manifest.Model(name=ORIGINAL, sha256="", licence="CC0-1.0", commercial=True)
 
     @property
     def runtime(self) -> dict[str, str]:

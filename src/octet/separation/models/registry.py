@@ -14,6 +14,9 @@ from octet.errors import ModelPolicyError, UnknownModelError
 
 DEFAULT = "pocket"
 
+ORIGINAL = "original"
+"""What stands in for a model when all models fail; see `octet.separation.models.original`."""
+
 _SCIENTIFIC = "Demucs weights, for scientific purposes"
 _FOUR = ("drums", "bass", "other", "vocals")
 _EACH_ITS_OWN = (

@@ -1,0 +1,284 @@
+"""A recipe: all that shapes a result besides the song. Resolved, checked and named here alone.
+
+The API owns the default: it resolves what a client asks for against its own settings and writes
+the whole recipe into the message, so that what was accepted is what a worker makes. A message
+of somebody else says little or nothing: the worker fills it up from its own settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from octet.errors import ModelPolicyError, SettingError, UnknownModelError
+from octet.formats import FORMATS, Encoding
+from octet.tracks import TRACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from octet.settings import SeparationSettings
+
+MOST_SHIFTS = 20
+"""Passes that a client may ask for: each costs as much as the separation itself."""
+
+_LONGEST_NAME = 200
+_MOST_TRACKS = 32
+
+
+class KnownModel(Protocol):
+    """What is asked of a model in the list of those that may be named."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102  # as in a recipe
+    @property
+    def sources(self) -> tuple[str, ...]: ...  # noqa: D102  # names of its stems
+    @property
+    def licence(self) -> str: ...  # noqa: D102  # SPDX identifier, or a sentence
+    @property
+    def commercial(self) -> bool: ...  # noqa: D102  # whether that allows commercial use
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The effective settings of a separation: nothing is left to a default.
+
+    Attributes:
+        model: name of the model. Never to be opened as a path unless the operator set it.
+        format: file format of the tracks, of `octet.formats`.
+        bits: bits a sample of a lossless format; None takes the song's own.
+        bitrate: kilobits a second of a lossy format; None where there is nothing to choose.
+        overlap: share by which segments overlap, 0 to below 1; None is the model's own.
+        shifts: averaged passes at random offsets; 0 is one pass without.
+        tracks: the tracks to make, in their usual order; empty for all of the model's.
+    """
+
+    model: str
+    format: str = "mp3"
+    bits: int | None = None
+    bitrate: int | None = None
+    overlap: float | None = None
+    shifts: int = 0
+    tracks: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All but the tracks, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "tracks"}
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical JSON: equal for equal recipes alone."""
+        return _digest(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; `tracks` is left out where all are meant."""
+        return {**self.settings, **({"tracks": list(self.tracks)} if self.tracks else {})}
+
+    def includes(self, other: Recipe) -> bool:
+        """Whether a result of this recipe holds all that one of the other would hold."""
+        if self.settings != other.settings:
+            return False
+        return not self.tracks or (bool(other.tracks) and {*other.tracks} <= {*self.tracks})
+
+
+FIELDS = tuple(field.name for field in fields(Recipe))
+"""What a request or a message may set. Paths and limits are not a client's business."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a service makes: its default recipe, and which others it may be asked for.
+
+    Attributes:
+        default: the recipe of those who ask for nothing; its results have the contract's plain
+            names.
+        models: the models that may be named, by name.
+        policy: `commercial` refuses models whose licence forbids commercial use.
+    """
+
+    default: Recipe
+    models: Mapping[str, KnownModel]
+    policy: str = "any"
+
+    @classmethod
+    def of(cls, settings: SeparationSettings, models: Mapping[str, KnownModel]) -> Offer:
+        """What these settings offer.
+
+        Raises:
+            SettingError: format, bits and bit rate do not go together.
+        """
+        given = {name: getattr(settings, name) for name in FIELDS if name != "tracks"}
+        return cls(encoded(Recipe(**given)), models, settings.model_policy)
+
+    def resolve(self, given: Mapping[str, Any]) -> Recipe:
+        """The recipe of somebody who asks for this, complete and checked.
+
+        Args:
+            given: some of `FIELDS`; None, or a name left out, stands for the default. Bits and
+                bit rate of the default are kept where the format that is asked for has them.
+
+        Raises:
+            SettingError: a setting makes no sense, alone or beside the others.
+            UnknownModelError: there is no such model.
+            ModelPolicyError: its licence does not allow what this service is for.
+        """
+        recipe = self.fill(given)
+        self.check_model(recipe.model)
+        return recipe
+
+    def fill(self, given: Mapping[str, Any]) -> Recipe:
+        """The same, whether or not there is such a model.
+
+        Raises:
+            SettingError: a setting makes no sense, alone or beside the others.
+        """
+        recipe = self._filled(given)
+        return replace(recipe, tracks=self._tracks(recipe))
+
+    def key(self, recipe: Recipe) -> str:
+        """What names the recipe's result beside the song: empty for the default."""
+        return "" if recipe == self.default else recipe.fingerprint
+
+    def complete(self, given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        """The key and the whole recipe of what a message of somebody else asks for.
+
+        What makes no sense gets a key of its own and stays as it is: the worker that resolves
+        it says what is wrong.
+        """
+        try:
+            recipe = self.fill(given)
+        except SettingError:
+            return _digest(given), given
+        return self.key(recipe), recipe.to_dict()
+
+    def check_model(self, name: str) -> None:
+        """Holds a model's name against those that may be asked for. It is never opened.
+
+        Raises:
+            UnknownModelError: there is none of this name.
+            ModelPolicyError: its licence does not allow what this service is for.
+        """
+        if name == self.default.model:
+            return
+        known = self.models.get(name)
+        if known is None:
+            raise UnknownModelError(
+                f"there is no model {name[:80]!a}", f"There are {', '.join(self.models)}"
+            )
+        if self.policy == "commercial" and not known.commercial:
+            raise ModelPolicyError(
+                f"the licence of {name} ({known.licence or 'not stated'}) does not allow "
+                "commercial use",
+                "Choose another model, or set OCTET_MODEL_POLICY=any where its licence is kept",
+            )
+
+    def _filled(self, given: Mapping[str, Any]) -> Recipe:
+        named = {name: value for name, value in given.items() if value is not None}
+        for name, value in named.items():
+            if name not in FIELDS:
+                raise SettingError(
+                    f"a recipe cannot set {name[:80]!a}", f"It can set {', '.join(FIELDS)}"
+                )
+            named[name] = _CHECKS[name](name, value)
+        base = self.default
+        wanted = named.get("format", base.format)
+        if wanted != base.format:
+            base = _in_format(base, wanted)
+        return encoded(replace(base, **named))
+
+    def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
+        """The tracks in their order; empty when they are all that the model gives."""
+        model = self.models.get(recipe.model)
+        known = tuple(dict.fromkeys((*TRACKS, *(model.sources if model else ()))))
+        for name in recipe.tracks:
+            if name not in known:
+                raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(known)}")
+        chosen = tuple(name for name in known if name in recipe.tracks)
+        return () if chosen == known else chosen
+
+
+def encoded(recipe: Recipe) -> Recipe:
+    """The recipe with its format's own bit rate where none is named.
+
+    Raises:
+        SettingError: format, bits and bit rate do not go together.
+    """
+    encoding = Encoding(recipe.format, bits=recipe.bits, bitrate=recipe.bitrate)
+    return replace(recipe, bitrate=recipe.bitrate or encoding.format.bitrate)
+
+
+def _in_format(base: Recipe, wanted: str) -> Recipe:
+    """The default in another format, with its bits and bit rate as far as that one has them."""
+    held = FORMATS[wanted]
+    least, most = held.bitrates or (1, 0)
+    # A default that nobody chose is the format's own, and says nothing about another format.
+    own = base.bitrate == FORMATS[base.format].bitrate
+    fits = base.bitrate is not None and least <= base.bitrate <= most and not own
+    return replace(
+        base,
+        format=wanted,
+        bits=base.bits if base.bits in held.bits else None,
+        bitrate=base.bitrate if fits else None,
+    )
+
+
+def _name(what: str, value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
+        raise SettingError(f"the {what} is not a name", f"At most {_LONGEST_NAME} characters")
+    return value
+
+
+def _format(what: str, value: Any) -> str:
+    if _name(what, value) not in FORMATS:
+        raise SettingError(f"there is no format {value[:40]!a}", f"There are {_list(FORMATS)}")
+    return str(value)
+
+
+def _whole(what: str, value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SettingError(f"{what} is not a whole number")
+    return value
+
+
+def _shifts(what: str, value: Any) -> int:
+    number = _whole(what, value)
+    if not 0 <= number <= MOST_SHIFTS:
+        raise SettingError(f"{number} shifts are not possible", f"From 0 to {MOST_SHIFTS} are")
+    return number
+
+
+def _overlap(what: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise SettingError(f"the {what} is not a share", "From 0 to below 1")
+    return float(value)
+
+
+def _names(what: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > _MOST_TRACKS:
+        raise SettingError(f"{what} is not a list of names", f"At most {_MOST_TRACKS}")
+    return tuple(_name("track", name) for name in value)
+
+
+_CHECKS = {
+    "model": _name,
+    "format": _format,
+    "bits": _whole,
+    "bitrate": _whole,
+    "overlap": _overlap,
+    "shifts": _shifts,
+    "tracks": _names,
+}
+
+
+def _list(names: Mapping[str, Any] | tuple[str, ...]) -> str:
+    return ", ".join(names)
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
