@@ -11,7 +11,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from octet.separation.models.spec import ModelSpec, StftSpec, write_spec
+from octet.separation.models.onnx import write_spec
+from octet.separation.models.spec import ModelSpec, StftSpec
 from training.network import Pocket, calibrated
 from training.settings import ESTIMATED, RATE
 

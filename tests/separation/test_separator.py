@@ -15,7 +15,7 @@ from octet.audio.encode import Encoder
 from octet.audio.recording import Recording
 from octet.errors import CancelledError, NotAudioError, OutputError, SettingError
 from octet.formats import Encoding
-from octet.separation.models.original import Passthrough
+from octet.separation.model import Passthrough
 from octet.separation.separator import Separator
 from octet.tracks import SAME_SAMPLES, STEMS, TRACKS, folder_name
 from tests.separation.sources import Shares

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import training
-from octet.separation.models.spec import read_spec
+from octet.separation.models.onnx import read_spec
 from octet.separation.runtimes.openvino import OpenVinoNetwork
 from octet.separation.stft import Stft
 from training.export import description, export, read_network
@@ -39,6 +39,7 @@ def exported(recipe, network, tmp_path_factory):
 def test_the_file_says_what_it_is(exported, recipe):
     spec = read_spec(exported)
 
+    assert spec is not None
     assert spec == description(recipe)
     assert spec.sources == ESTIMATED
     assert spec.licence == "CC0-1.0"
@@ -52,8 +53,8 @@ def test_the_file_does_not_tell_where_it_was_made(exported):
     assert str(Path(training.__file__).parent.parent).encode() not in contents
 
 
-def test_the_exported_network_is_the_trained_one(exported, network):
-    runtime = OpenVinoNetwork(exported)
+def test_the_exported_network_is_the_trained_one(exported, network, recipe):
+    runtime = OpenVinoNetwork(exported, description(recipe))
     mix = np.random.default_rng(0).normal(0, 1, (1, 2, 12 * 1024)).astype(np.float32)
 
     running = runtime.start(runtime.prepare(mix))

@@ -34,7 +34,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _machine() -> dict[str, str]:
-    from octet.separation.runtimes.cores import available_cores
+    from octet.separation.runtimes.cpu import available_cores
     from octet.separation.runtimes.openvino import cpu_name
 
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -72,8 +73,7 @@ def pull(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     from octet.separation.models.resolve import pull as fetch
 
     with progress() as show:
-        cache = Cache(read_settings(SeparationSettings).cache)
-        folder = fetch(name, cache=cache, on_progress=show)
+        folder = fetch(name, Cache(read_settings(SeparationSettings).cache), show)
     say(str(folder))
 
 
@@ -85,17 +85,13 @@ def convert(
     ] = False,
 ) -> None:
     """Convert a model for processors once, so that PyTorch is not needed any more."""
-    from octet.separation.models.cache import Cache
+    from octet.separation.model import ModelChoice
     from octet.separation.models.resolve import resolve
 
     settings = read_settings(SeparationSettings, trust_checkpoint=trust_checkpoint or None)
     with progress() as show:
         resolved = resolve(
-            model,
-            policy=settings.model_policy,
-            trust_checkpoint=settings.trust_checkpoint,
-            cache=Cache(settings.cache),
-            on_progress=show,
+            replace(ModelChoice.from_settings(settings), name=model), on_progress=show
         )
     for member in resolved.members:
         if member.path is None:  # resolve() was asked for ONNX

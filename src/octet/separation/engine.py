@@ -19,10 +19,9 @@ from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from pathlib import Path
 
     from octet.separation.model import Passes, Song
-    from octet.separation.runtimes.choice import Network, Precision, Running
+    from octet.separation.runtimes.choice import Network, Running
     from octet.separation.segments import Piece
 
 
@@ -65,39 +64,6 @@ class Engine:
             raise ModelDamagedError("the model's weights are not one for each source")
         if not (np.sum([member.weights for member in members], axis=0) > 0).all():
             raise ModelDamagedError("the model's weights leave a source without an estimate")
-
-    @classmethod
-    def from_onnx(
-        cls,
-        paths: Sequence[Path],
-        weights: Sequence[Sequence[float]] | None = None,
-        *,
-        precision: Precision = "fp32",
-        threads: int = 0,
-        cache: Path | None = None,
-    ) -> Engine:
-        """Loads converted networks for the processor.
-
-        Args:
-            paths: the ONNX files, one a member.
-            weights: for each member, one weight a source; equal ones if None.
-            precision: as `octet.separation.runtimes.choice.choose` decided.
-            threads: how many to compute with; 0 is as many as this process may use.
-            cache: a folder for compiled networks.
-
-        Raises:
-            UnknownModelError: a file is missing.
-            ModelDamagedError: a file is not what it should be.
-        """
-        from octet.separation.runtimes.openvino import OpenVinoNetwork
-
-        networks = [
-            OpenVinoNetwork(path, precision, threads=threads, cache=cache) for path in paths
-        ]
-        given = weights or [[1.0] * len(network.spec.sources) for network in networks]
-        if len(given) != len(networks):
-            raise ModelDamagedError("the model's weights are not one list for each network")
-        return cls([Member(n, tuple(w)) for n, w in zip(networks, given, strict=True)])
 
     def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
         """Separates a song, as `octet.separation.model.Model.stems` says.

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import OctetError
-from octet.separation.model import ModelChoice
-from octet.separation.models.original import Passthrough
+from octet.separation.model import ModelChoice, Passthrough
 from octet.separation.models.registry import ORIGINAL
 from octet.separation.separator import Separator
 from octet.settings import SeparationSettings

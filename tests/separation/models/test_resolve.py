@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,14 +11,21 @@ from octet.errors import (
     ModelDamagedError,
     ModelPolicyError,
     UnknownModelError,
+    UntrustedModelError,
 )
-from octet.separation.models import resolve as models
+from octet.separation.model import ModelChoice
 from octet.separation.models.cache import Cache, sha256_of
+from octet.separation.models.onnx import read_spec, write_spec
 from octet.separation.models.registry import REGISTRY
-from octet.separation.models.spec import ModelSpec, read_spec, write_spec
+from octet.separation.models.resolve import BUNDLED, list_models, pull, resolve
+from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from octet.separation.models.registry import Entry
+    from tests.separation.models.conftest import Hub
 
 demucs = pytest.mark.demucs
 
@@ -52,11 +61,6 @@ def _onnx(path: Path, outputs: int = 4, length: int | str = "n") -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def own(tmp_path: Path) -> Path:
     folder = tmp_path / "own"
     folder.mkdir()
@@ -64,50 +68,9 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-class TestRegistry:
-    def test_the_default_is_the_one_that_everybody_may_use(self) -> None:
-        assert [name for name, entry in REGISTRY.items() if entry.commercial] == ["pocket"]
-
-    def test_each_entry_states_licence_source_and_files(self) -> None:
-        for name, entry in REGISTRY.items():
-            assert entry.name == name
-            assert entry.licence
-            assert entry.source
-            assert entry.description
-            assert entry.bundled == (not entry.checkpoints)
-            for checkpoint in entry.checkpoints:
-                assert re.fullmatch(r"[0-9a-f]{8}", checkpoint.signature)
-                assert re.fullmatch(r"([0-9a-f]{64})?", checkpoint.sha256)
-
-    @demucs
-    def test_it_says_what_the_package_demucs_says(self) -> None:
-        # Given the bags and addresses that demucs 4.1.0 ships,
-        pytest.importorskip("torch", reason="needs the extra `demucs`")
-        pretrained: Any = pytest.importorskip("demucs.pretrained")
-        hf: Any = pytest.importorskip("demucs.hf")
-        yaml = pytest.importorskip("yaml")
-        addresses = pretrained._parse_remote_files(pretrained.REMOTE_ROOT / "files.txt")
-
-        for name, entry in REGISTRY.items():
-            if entry.bundled:
-                continue
-            bag = yaml.safe_load((pretrained.REMOTE_ROOT / f"{name}.yaml").read_text())
-
-            # then the registry has the same members, weights, segments and places.
-            assert [item.signature for item in entry.checkpoints] == bag["models"]
-            assert [list(row) for row in entry.weights] == bag.get("weights", [])
-            assert entry.segment == bag.get("segment")
-            assert entry.repository == f"{hf.DEFAULT_NAMESPACE}/{hf.hf_repo_name(name)}"
-            for item in entry.checkpoints:
-                assert addresses[item.signature] == pretrained.ROOT_URL + item.pickle
-                assert entry.url(item, "https://hub") == (
-                    f"https://hub/{entry.repository}/resolve/main/{item.signature}.safetensors"
-                )
-
-
 class TestOnnx:
     def test_a_described_model_is_taken_as_it_is(self, own: Path, cache: Cache) -> None:
-        model = models.resolve(own, cache=cache)
+        model = resolve(ModelChoice(own, cache=cache.folder))
 
         (member,) = model.members
         assert member.path == own / "own.onnx"
@@ -124,7 +87,7 @@ class TestOnnx:
     ) -> None:
         path = _onnx(tmp_path / "foreign.onnx")
 
-        (member,) = models.resolve(path, cache=cache).members
+        (member,) = resolve(ModelChoice(path, cache=cache.folder)).members
 
         assert member.spec.sources == ("drums", "bass", "other", "vocals")
         assert not member.spec.fixed
@@ -133,14 +96,16 @@ class TestOnnx:
         assert member.sha256 == sha256_of(path)
 
     def test_a_fixed_length_becomes_the_segment(self, tmp_path: Path, cache: Cache) -> None:
-        (member,) = models.resolve(_onnx(tmp_path / "a.onnx", length=4096), cache=cache).members
+        (member,) = resolve(
+            ModelChoice(_onnx(tmp_path / "a.onnx", length=4096), cache=cache.folder)
+        ).members
 
         assert member.spec.fixed
         assert member.spec.segment == 4096
 
     def test_other_shapes_need_a_description(self, tmp_path: Path, cache: Cache) -> None:
         with pytest.raises(ModelDamagedError, match="metadata property `octet`"):
-            models.resolve(_onnx(tmp_path / "six.onnx", outputs=6), cache=cache)
+            resolve(ModelChoice(_onnx(tmp_path / "six.onnx", outputs=6), cache=cache.folder))
 
     @pytest.mark.parametrize("content", [b"", b"<html>", bytes(1000)])
     def test_what_is_no_onnx_file_is_refused(
@@ -149,28 +114,28 @@ class TestOnnx:
         (tmp_path / "a.onnx").write_bytes(content)
 
         with pytest.raises(ModelDamagedError):
-            models.resolve(tmp_path / "a.onnx", cache=cache)
+            resolve(ModelChoice(tmp_path / "a.onnx", cache=cache.folder))
 
     def test_a_bag_of_onnx_models_has_weights_and_a_segment(self, own: Path, cache: Cache) -> None:
         write_spec(_onnx(own / "second.onnx", length="m"), SPEC)
         bag = "models: [own, second]\nweights: [[1,0,1,1],[1,1,0,1]]\nsegment: 2\nlicence: MIT\n"
         (own / "both.yaml").write_text(bag)
 
-        model = models.resolve(own, cache=cache, policy="commercial")
+        model = resolve(ModelChoice(own, policy="commercial", cache=cache.folder))
 
         assert [member.weights for member in model.members] == [(1, 0, 1, 1), (1, 1, 0, 1)]
         assert [member.spec.segment for member in model.members] == [96_000, 96_000]
         for member in model.members:
             assert member.path is not None
-            assert read_spec(member.path).segment == 96_000
+            assert read_spec(member.path) == member.spec
         assert model.licence == "MIT"
 
     def test_networks_of_different_kinds_make_no_model(self, own: Path, cache: Cache) -> None:
-        write_spec(_onnx(own / "b.onnx"), ModelSpec(**{**SPEC.__dict__, "samplerate": 44_100}))
+        write_spec(_onnx(own / "b.onnx"), replace(SPEC, samplerate=44_100))
         (own / "both.yaml").write_text("models: [own, b]")
 
         with pytest.raises(ModelDamagedError, match="differ"):
-            models.resolve(own, cache=cache)
+            resolve(ModelChoice(own, cache=cache.folder))
 
 
 class TestPolicy:
@@ -179,32 +144,142 @@ class TestPolicy:
         self, name: str, cache: Cache
     ) -> None:
         with pytest.raises(ModelPolicyError, match="commercial"):
-            models.resolve(name, policy="commercial", cache=cache, download=False)
+            resolve(ModelChoice(name, policy="commercial", cache=cache.folder), download=False)
 
     def test_a_folder_has_to_state_a_licence_that_allows_it(self, own: Path, cache: Cache) -> None:
-        assert models.resolve(own, policy="commercial", cache=cache).licence == "CC0-1.0"
+        assert (
+            resolve(ModelChoice(own, policy="commercial", cache=cache.folder)).licence == "CC0-1.0"
+        )
 
         for licence in ("", "CC-BY-NC-4.0"):
-            write_spec(own / "own.onnx", ModelSpec(**{**SPEC.__dict__, "licence": licence}))
+            write_spec(own / "own.onnx", replace(SPEC, licence=licence))
             with pytest.raises(ModelPolicyError):
-                models.resolve(own, policy="commercial", cache=cache)
+                resolve(ModelChoice(own, policy="commercial", cache=cache.folder))
 
 
 class TestUnknown:
     @pytest.mark.parametrize("name", ["htdemux", "./nowhere", "/nowhere/at/all", ""])
     def test_the_error_names_the_models_that_there_are(self, name: str, cache: Cache) -> None:
         with pytest.raises(UnknownModelError, match="htdemucs_6s"):
-            models.resolve(name, cache=cache)
+            resolve(ModelChoice(name, cache=cache.folder))
 
     def test_pull_knows_names_alone(self, own: Path, cache: Cache) -> None:
         with pytest.raises(UnknownModelError):
-            models.pull(str(own), cache=cache)
+            pull(str(own), cache)
 
 
 def test_pocket_is_bundled(cache: Cache) -> None:
-    model = models.resolve("pocket", policy="commercial", cache=cache)
+    model = resolve(ModelChoice("pocket", policy="commercial", cache=cache.folder))
 
     assert model.loaded_from == "bundled with Octet"
     assert set(model.sources) == {"drums", "bass", "vocals"}  # `other` is the rest
     assert model.licence == "CC0-1.0"
-    assert models.pull("pocket", cache=cache) == models.BUNDLED / "pocket.onnx"
+    assert pull("pocket", cache) == BUNDLED / "pocket.onnx"
+
+
+class TestKnown:
+    """A model of the registry, from a hub on this machine, with weights made here."""
+
+    @pytest.fixture
+    def checkpoint(self, tmp_path: Path) -> Path:
+        files = pytest.importorskip("tests.separation.models.demucs.files")
+        path: Path = files.write_safetensors(
+            files.tiny_htdemucs(depth=2, t_layers=1), tmp_path / "0123abcd.safetensors"
+        )
+        return path
+
+    @pytest.fixture
+    def tiny(self, checkpoint: Path, hub: Hub, register: Callable[[str], Entry]) -> Entry:
+        hub.content = checkpoint.read_bytes()
+        return register(sha256_of(checkpoint))
+
+    @demucs
+    def test_pull_fetches_what_is_missing(
+        self, checkpoint: Path, tiny: Entry, cache: Cache
+    ) -> None:
+        told: list[tuple[str, int, int]] = []
+        before = {line.entry.name: line for line in list_models(cache)}["tiny"]
+
+        folder = pull("tiny", cache, lambda *at: told.append(at))
+
+        size = checkpoint.stat().st_size
+        assert told[-1] == ("0123abcd.safetensors", size, size)
+        assert (folder / checkpoint.name).read_bytes() == checkpoint.read_bytes()
+        after = {line.entry.name: line for line in list_models(cache)}["tiny"]
+        assert (before.where, after.where) == (None, folder)
+        assert not after.converted
+        told.clear()
+        assert pull("tiny", cache, lambda *at: told.append(at)) == folder
+        assert told == []
+
+    @demucs
+    @pytest.mark.timeout(900)  # traced in Python: minutes on a busy machine
+    def test_it_is_converted_once_and_then_runs_without_pytorch(
+        self, checkpoint: Path, tiny: Entry, cache: Cache
+    ) -> None:
+        # Given a model that was converted,
+        told: list[tuple[str, int, int]] = []
+        choice = ModelChoice("tiny", cache=cache.folder)
+        model = resolve(choice, on_progress=lambda *at: told.append(at))
+        (member,) = model.members
+        assert list(dict.fromkeys(told))[-2:] == [
+            ("converting 0123abcd.safetensors", 0, 1),
+            ("converting 0123abcd.safetensors", 1, 1),
+        ]
+        assert model.sha256 == tiny.checkpoints[0].sha256
+        assert model.loaded_from == f"converted, {member.path}"
+        assert {line.entry.name: line.converted for line in list_models(cache)}["tiny"]
+
+        # when another process wants it, even without its checkpoint,
+        (cache.model_folder("tiny") / checkpoint.name).unlink()
+        again = resolve(choice, download=False)
+        assert again == model
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from octet.separation.model import ModelChoice\n"
+            "from octet.separation.models.resolve import resolve\n"
+            "checkpoint, cache = map(Path, sys.argv[1:])\n"
+            "model = resolve(ModelChoice(checkpoint, cache=cache))\n"
+            "print(model.members[0].path, 'torch' in sys.modules)"
+        )
+        output = subprocess.run(
+            [sys.executable, "-c", script, checkpoint, cache.folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+        # then the converted file is used, and PyTorch is not even imported.
+        assert output.split() == [str(member.path), "False"]
+
+        # And a converted file that was damaged since is made again.
+        assert member.path is not None
+        member.path.write_bytes(b"damaged")
+        fresh = resolve(ModelChoice(checkpoint, cache=cache.folder))
+        assert fresh.members[0].path == member.path
+        spec = read_spec(member.path)
+        assert spec is not None
+        assert spec.kind == "hybrid"
+
+    @demucs
+    def test_pytorch_networks_come_with_the_same_description(
+        self, checkpoint: Path, cache: Cache
+    ) -> None:
+        choice = ModelChoice(checkpoint, cache=cache.folder)
+        (member,) = resolve(choice, "torch").members
+
+        assert member.path is None
+        assert type(member.network).__name__ == "HTDemucs"
+        assert member.spec.kind == "hybrid"
+        assert member.loaded_from == f"{checkpoint} (PyTorch)"
+
+    @demucs
+    def test_a_pickle_in_a_folder_needs_trust(self, tmp_path: Path, cache: Cache) -> None:
+        files = pytest.importorskip("tests.separation.models.demucs.files")
+        files.write_pickle(files.tiny_htdemucs(), tmp_path / "a.th")
+        choice = ModelChoice(tmp_path / "a.th", cache=cache.folder)
+
+        with pytest.raises(UntrustedModelError, match="OCTET_TRUST_CHECKPOINT"):
+            resolve(choice)
+        trusted = resolve(replace(choice, trust_checkpoint=True), "torch")
+        assert trusted.members[0].network is not None

@@ -9,16 +9,16 @@ import numpy as np
 import openvino
 import pytest
 
-from octet.errors import CancelledError, DeviceError, ModelDamagedError, UnknownModelError
-from octet.separation.engine import Engine
+from octet.errors import CancelledError, DeviceError, ModelDamagedError
+from octet.separation.engine import Engine, Member
 from octet.separation.model import Passes
-from octet.separation.models.spec import ModelSpec, StftSpec, write_spec
+from octet.separation.models.onnx import write_spec
+from octet.separation.models.spec import ModelSpec, StftSpec
 from octet.separation.runtimes.choice import infer
 from octet.separation.runtimes.openvino import (
     OpenVinoNetwork,
     cpu_name,
     cpu_precision,
-    streams_for,
 )
 
 STFT = StftSpec(n_fft=512, hop=128, padding="center", bins=257)
@@ -79,6 +79,16 @@ def write_model(path, spec, rounds=0, squares=0):
     return path
 
 
+def network_of(folder, spec, precision="fp32", *, name="m.onnx", cache=None, **made):
+    """A network of `write_model`, loaded."""
+    path = write_model(folder / name, spec, **made)
+    return OpenVinoNetwork(path, spec, precision, threads=2, cache=cache)
+
+
+def engine_of(*networks, weights=((1.0, 1.0),)):
+    return Engine([Member(n, w) for n, w in zip(networks, weights, strict=True)])
+
+
 def noise(length):
     return np.random.default_rng(0).standard_normal((1, 2, length)).astype(np.float32)
 
@@ -86,7 +96,7 @@ def noise(length):
 @pytest.mark.parametrize("kind", SPECS)
 @pytest.mark.parametrize("length", [4000, 1234])
 def test_a_network_of_each_kind_runs_at_any_length(tmp_path, kind, length):
-    network = OpenVinoNetwork(write_model(tmp_path / "m.onnx", SPECS[kind]))
+    network = network_of(tmp_path, SPECS[kind])
     mix = noise(length)
 
     stems = infer(network, mix)
@@ -99,7 +109,7 @@ def test_a_network_of_each_kind_runs_at_any_length(tmp_path, kind, length):
 
 @pytest.mark.parametrize("kind", SPECS)
 def test_a_song_goes_through_whole(tmp_path, song_of, kind):
-    engine = Engine.from_onnx([write_model(tmp_path / "m.onnx", SPECS[kind])])
+    engine = engine_of(network_of(tmp_path, SPECS[kind]))
     song = song_of(15_000)
 
     stems = np.concatenate(list(engine.stems(song)), axis=-1)
@@ -108,7 +118,7 @@ def test_a_song_goes_through_whole(tmp_path, song_of, kind):
 
 
 def test_results_under_way_at_once_do_not_mix(tmp_path):
-    network = OpenVinoNetwork(write_model(tmp_path / "m.onnx", SPECS["hybrid"]), threads=2)
+    network = network_of(tmp_path, SPECS["hybrid"])
     mixes = [noise(4000) * factor for factor in (1, 2, 3)]
 
     running = [network.start(network.prepare(mix)) for mix in mixes]
@@ -118,34 +128,24 @@ def test_results_under_way_at_once_do_not_mix(tmp_path):
 
 
 def test_a_bag_is_averaged(tmp_path, song_of):
-    paths = [write_model(tmp_path / f"{n}.onnx", SPECS["waveform"]) for n in range(2)]
+    networks = [network_of(tmp_path, SPECS["waveform"], name=f"{n}.onnx") for n in range(2)]
     song = song_of(9000)
 
-    engine = Engine.from_onnx(paths, [[1, 0], [0, 1]])
+    engine = engine_of(*networks, weights=[(1, 0), (0, 1)])
 
     stems = np.concatenate(list(engine.stems(song)), axis=-1)
     assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
 
 
-def test_a_bag_without_weights_for_each_network_is_refused(tmp_path):
-    path = write_model(tmp_path / "m.onnx", SPECS["waveform"])
-
-    with pytest.raises(ModelDamagedError, match="weights"):
-        Engine.from_onnx([path], [[1, 1], [1, 1]])
-
-
 def test_a_compiled_network_is_kept_in_the_cache(tmp_path):
-    path = write_model(tmp_path / "m.onnx", SPECS["waveform"])
-
-    OpenVinoNetwork(path, cache=tmp_path / "cache")
+    network_of(tmp_path, SPECS["waveform"], cache=tmp_path / "cache")
 
     assert any((tmp_path / "cache").iterdir())
 
 
 def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
     spec = replace(SPECS["waveform"], segment=600, fixed=True)
-    path = write_model(tmp_path / "m.onnx", spec, squares=1500)  # 10 s a segment at least
-    engine = Engine.from_onnx([path])
+    engine = engine_of(network_of(tmp_path, spec, squares=1500))  # 10 s a segment at least
     before = set(threading.enumerate())
     asked_at = time.monotonic() + 0.3
 
@@ -157,7 +157,7 @@ def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
 
 
 def test_the_engine_works_again_after_a_cancellation(tmp_path, song_of):
-    engine = Engine.from_onnx([write_model(tmp_path / "m.onnx", SPECS["hybrid"])])
+    engine = engine_of(network_of(tmp_path, SPECS["hybrid"]))
     song = song_of(50_000)
     with pytest.raises(CancelledError):
         list(engine.stems(song, Passes(cancelled=lambda: True)))
@@ -167,26 +167,19 @@ def test_the_engine_works_again_after_a_cancellation(tmp_path, song_of):
     assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
 
 
-def test_a_missing_model_is_unknown(tmp_path):
-    with pytest.raises(UnknownModelError):
-        OpenVinoNetwork(tmp_path / "none.onnx")
-
-
 def test_a_description_that_does_not_fit_the_network_is_refused(tmp_path):
     path = write_model(tmp_path / "m.onnx", SPECS["spectral"])
-    write_spec(path, SPECS["waveform"])
 
     with pytest.raises(ModelDamagedError, match=r"m\.onnx"):
-        OpenVinoNetwork(path)
+        OpenVinoNetwork(path, SPECS["waveform"])
 
 
 def test_what_openvino_cannot_read_is_refused(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"")
-    write_spec(path, SPECS["waveform"])
 
     with pytest.raises(ModelDamagedError, match=r"m\.onnx"):
-        OpenVinoNetwork(path)
+        OpenVinoNetwork(path, SPECS["waveform"])
 
 
 def processor_has(name):
@@ -218,18 +211,13 @@ def test_bf16_is_near_fp32(tmp_path):
         pytest.skip("this processor has no bf16")
     path = write_model(tmp_path / "m.onnx", SPECS["hybrid"], rounds=2)
     mix = noise(4000)
-    exact, rounded = (infer(OpenVinoNetwork(path, p), mix) for p in ("fp32", "bf16"))
+    exact, rounded = (
+        infer(OpenVinoNetwork(path, SPECS["hybrid"], p), mix) for p in ("fp32", "bf16")
+    )
 
     error = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
 
     assert 0 < error < 10 ** (-35 / 20)
-
-
-def test_small_networks_get_a_stream_for_each_core_and_large_ones_few():
-    assert streams_for(4 * 2**20, cores=2) == 2
-    assert streams_for(4 * 2**20, cores=64) == 8
-    assert streams_for(160 * 2**20, cores=2) == 1
-    assert streams_for(160 * 2**20, cores=16) == 2
 
 
 def test_the_processor_has_a_name():

@@ -1,23 +1,22 @@
-"""Where downloaded and converted models are kept between runs."""
+"""Where downloaded and converted models are kept between runs, and how work on them is told."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from octet.errors import ModelUnavailableError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and of how much (0 while that is not known)."""
 
-try:
-    import fcntl
-except ImportError:  # a system without POSIX locks: two conversions at once do double work there
-    fcntl = None  # type: ignore[assignment]  # the module is a module everywhere else
+HEARTBEAT_SECONDS = 2.0
 
 _HINT = "Set OCTET_CACHE to a folder that can be written."
 
@@ -55,7 +54,7 @@ class Cache:
         return self.folder / "converted" / f"{key}.onnx"
 
     @contextlib.contextmanager
-    def writing(self, target: Path) -> Iterator[Path | None]:
+    def writing(self, target: Path, report: Progress | None = None) -> Iterator[Path | None]:
         """A temporary path beside `target`, which becomes `target` when the block ends well.
 
         One writer at a time: others wait, and get None when the file is there by then. What
@@ -64,7 +63,7 @@ class Cache:
         Raises:
             ModelUnavailableError: the folder cannot be written.
         """
-        with self._locked(target):
+        with self.locked(target, report):
             if target.exists():
                 yield None
                 return
@@ -77,23 +76,71 @@ class Cache:
                 temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _locked(self, target: Path) -> Iterator[None]:
+    def locked(self, target: Path, report: Progress | None = None) -> Iterator[None]:
+        """Keeps other processes from making `target` while the block runs.
+
+        Raises:
+            ModelUnavailableError: the folder cannot be written, in the block either.
+        """
+        lock = target.with_name(f".{target.name}.lock")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(
-                target.with_name(f".{target.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644
-            )
+            with lock.open("ab") as file:
+                _lock(file.fileno(), f"waiting for another process with {target.name}", report)
+                yield
         except OSError as error:
             raise ModelUnavailableError(
-                f"the cache folder {target.parent} cannot be written ({error.strerror})", _HINT
+                f"the cache folder {target.parent} cannot be written ({error.strerror or error})",
+                _HINT,
             ) from error
-        try:
-            if fcntl is not None:
-                # Released by the system when the process dies.
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+
+
+def _lock(descriptor: int, what: str, report: Progress | None) -> None:
+    """Takes the lock on a file; the system releases it when the process dies."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if report is not None:
+            report(what, 0, 0)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def alive(on_progress: Progress | None, what: str) -> Iterator[Progress]:
+    """Shows that work goes on: gives a function to report with, whose last report is repeated.
+
+    While nothing is reported for HEARTBEAT_SECONDS, because another process holds a lock or a
+    library computes for minutes, `on_progress` is called again with what was reported last
+    (at first `what`), in a thread of its own.
+    """
+    if on_progress is None:
+        yield silent
+        return
+    last, reported, ended = (what, 0, 0), threading.Event(), threading.Event()
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
+        last = (what, done, total)
+        reported.set()
+        on_progress(what, done, total)
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            if not reported.is_set():
+                on_progress(*last)
+            reported.clear()
+
+    thread = threading.Thread(target=beat, name="octet-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield report
+    finally:
+        ended.set()
+        thread.join()
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Reports to nobody."""
 
 
 def sha256_of(path: Path) -> str:

@@ -10,7 +10,7 @@ from octet.separation.engine import Engine
 from octet.separation.engine import Member as EngineMember
 from octet.separation.model import ONCE
 from octet.separation.models import registry
-from octet.separation.models.cache import Cache
+from octet.separation.models.cache import alive
 from octet.separation.models.folder import open_bag
 from octet.separation.models.resolve import resolve
 from octet.separation.runtimes.choice import choose
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from octet.separation.model import ModelChoice, Passes, Song
-    from octet.separation.models.resolve import Member, Progress, ResolvedModel
+    from octet.separation.models.cache import Progress
+    from octet.separation.models.resolve import Member, ResolvedModel
     from octet.separation.runtimes.choice import Choice, Network, RuntimeName
 
 
@@ -37,8 +38,8 @@ class LoadedModel:
         loaded_from: where the networks came from, for people.
     """
 
-    def __init__(self, resolved: ResolvedModel, choice: Choice, cache: Cache) -> None:
-        networks = [_network(member, choice, cache) for member in resolved.members]
+    def __init__(self, resolved: ResolvedModel, choice: Choice) -> None:
+        networks = [_network(member, choice) for member in resolved.members]
         pairs = zip(networks, resolved.members, strict=True)
         self._engine = Engine([EngineMember(network, one.weights) for network, one in pairs])
         self.sources = self._engine.sources
@@ -75,23 +76,16 @@ def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedMode
 
     Args:
         wanted: which model, and where it is to run.
-        on_progress: called during downloads and conversions.
+        on_progress: called during downloads and conversions, at least every few seconds until
+            the model is loaded, and perhaps in another thread.
 
     Raises:
         ModelError: no such model, not here, damaged, or not allowed.
         DeviceError: the device or precision is not to be had.
     """
     choice = choose(wanted.device, wanted.precision, available=runtimes_of(wanted.name))
-    cache = Cache(wanted.cache)
-    resolved = resolve(
-        wanted.name,
-        policy=wanted.policy,
-        trust_checkpoint=wanted.trust_checkpoint,
-        cache=cache,
-        runtime=choice.runtime,
-        on_progress=on_progress,
-    )
-    return LoadedModel(resolved, choice, cache)
+    with alive(on_progress, f"loading {Path(wanted.name).name}") as report:
+        return LoadedModel(resolve(wanted, choice.runtime, on_progress=report), choice)
 
 
 def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
@@ -105,11 +99,11 @@ def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
     return ("openvino", "torch")
 
 
-def _network(member: Member, choice: Choice, cache: Cache) -> Network:
+def _network(member: Member, choice: Choice) -> Network:
     if member.path is not None:
         from octet.separation.runtimes.openvino import OpenVinoNetwork
 
-        return OpenVinoNetwork(member.path, choice.precision, spec=member.spec)
+        return OpenVinoNetwork(member.path, member.spec, choice.precision)
     from octet.separation.runtimes.torch import TorchNetwork
 
     return TorchNetwork(

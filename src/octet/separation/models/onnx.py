@@ -1,14 +1,31 @@
-"""ONNX models from elsewhere, without Octet's description: waveform in, waveforms out."""
+"""The description in an ONNX file, and one worked out for files that carry none.
+
+The file's metadata property `octet` holds a JSON object, `ModelSpec`. It is read and written
+without the onnx package: an ONNX file is one protobuf message whose outermost fields can be
+walked by their lengths, so the weights are skipped, not parsed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from octet.errors import ModelDamagedError
-from octet.separation.models.spec import METADATA_KEY, ModelSpec
+from octet.errors import ModelDamagedError, UnknownModelError
+from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+METADATA_KEY = "octet"
+MAX_TEXT = 64 * 1024
+"""Bytes of a key or a value that are read; no description is as long."""
+
+# Field numbers of ModelProto and StringStringEntryProto in onnx.proto3.
+_METADATA_PROPS = 14
+_KEY, _VALUE = 1, 2
+# Wire types of the protobuf encoding.
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 SOURCES = ("drums", "bass", "other", "vocals")
 SAMPLERATE = 44_100
@@ -19,6 +36,47 @@ _HINT = (
     f"vocals at {SAMPLERATE} Hz. For anything else, state name, sources, samplerate, segment and "
     f"kind as JSON in the ONNX metadata property `{METADATA_KEY}` (octet.separation.models.spec)."
 )
+
+
+def read_spec(path: Path) -> ModelSpec | None:
+    """Reads what an ONNX file says about itself; None if it carries no description.
+
+    Raises:
+        UnknownModelError: there is no such file.
+        ModelDamagedError: it is not an ONNX file or is cut off, or its description makes no
+            sense.
+    """
+    try:
+        with path.open("rb") as file:
+            spans = (span[1:] for span in _spans(file) if span[0] == _METADATA_PROPS)
+            found = dict(_entry(file, *span) for span in spans)
+    except FileNotFoundError as error:
+        raise UnknownModelError(f"there is no model file {path.name}") from error
+    except OSError as error:
+        raise UnknownModelError(f"{path.name} cannot be read: {error.strerror}") from error
+    except (ValueError, EOFError) as error:
+        raise ModelDamagedError(
+            f"{path.name} is not a whole ONNX file ({error})", "Fetch or convert it again."
+        ) from error
+    text = found.get(METADATA_KEY)
+    return None if text is None else ModelSpec.from_json(text)
+
+
+def write_spec(path: Path, spec: ModelSpec) -> None:
+    """Adds the description to an ONNX file, replacing the one that is there.
+
+    It is appended: in protobuf, a repeated field may be continued at the end of a message,
+    and `read_spec` takes the last one.
+    """
+    entry = b"".join(
+        _tag(number, _BYTES) + _varint(len(data)) + data
+        for number, data in (
+            (_KEY, METADATA_KEY.encode()),
+            (_VALUE, spec.to_json().encode()),
+        )
+    )
+    with path.open("ab") as file:
+        file.write(_tag(_METADATA_PROPS, _BYTES) + _varint(len(entry)) + entry)
 
 
 def describe_onnx(path: Path) -> ModelSpec:
@@ -70,3 +128,76 @@ def _shape(ports: Any) -> list[int | None] | None:
     if len(ports) != 1 or ports[0].partial_shape.rank.is_dynamic:
         return None
     return [None if size.is_dynamic else size.get_length() for size in ports[0].partial_shape]
+
+
+def _spans(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """The outermost fields of a protobuf message: number, start and size of what they hold.
+
+    Raises:
+        ValueError: this is no protobuf message.
+        EOFError: it ends within a field.
+    """
+    end = os.fstat(file.fileno()).st_size
+    if end == 0:
+        raise EOFError("it is empty")
+    position = 0
+    while position < end:
+        file.seek(position)
+        number, wire = divmod(_read_varint(file), 8)
+        if number == 0:
+            raise ValueError("it is no protobuf message")
+        if wire == _BYTES:
+            size = _read_varint(file)
+        elif wire == _VARINT:
+            _read_varint(file)
+            size = 0
+        elif wire in (_FIXED32, _FIXED64):
+            size = 4 if wire == _FIXED32 else 8
+        else:
+            raise ValueError("it is no protobuf message")
+        start = file.tell()
+        position = start + size
+        if position > end:
+            raise EOFError("it is cut off")
+        if wire == _BYTES:
+            yield number, start, size
+
+
+def _entry(file: BinaryIO, start: int, size: int) -> tuple[str, str]:
+    """One StringStringEntryProto: a key and its value, of which no more than MAX_TEXT."""
+    file.seek(start)
+    parts = {}
+    while file.tell() < start + size:
+        number, wire = divmod(_read_varint(file), 8)
+        length = _read_varint(file)
+        position = file.tell()
+        if wire != _BYTES or position + length > start + size:
+            raise ValueError("its metadata cannot be read")
+        parts[number] = file.read(min(length, MAX_TEXT)).decode(errors="replace")
+        file.seek(position + length)
+    return parts.get(_KEY, ""), parts.get(_VALUE, "")
+
+
+def _read_varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 64, 7):
+        byte = file.read(1)
+        if not byte:
+            raise EOFError("it is cut off")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("it is no protobuf message")
+
+
+def _varint(value: int) -> bytes:
+    data = bytearray()
+    while value >= 0x80:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
+
+
+def _tag(number: int, wire: int) -> bytes:
+    return _varint(number << 3 | wire)

@@ -15,16 +15,11 @@ from octet.errors import ModelPolicyError, UnknownModelError
 DEFAULT = "pocket"
 
 ORIGINAL = "original"
-"""What stands in for a model when all models fail; see `octet.separation.models.original`."""
+"""What stands in for a model when all models fail; see `octet.separation.model.Passthrough`."""
 
 _SCIENTIFIC = "Demucs weights, for scientific purposes"
 _FOUR = ("drums", "bass", "other", "vocals")
-_EACH_ITS_OWN = (
-    (1.0, 0.0, 0.0, 0.0),
-    (0.0, 1.0, 0.0, 0.0),
-    (0.0, 0.0, 1.0, 0.0),
-    (0.0, 0.0, 0.0, 1.0),
-)
+_EACH_ITS_OWN = tuple(tuple(float(a == b) for b in range(4)) for a in range(4))
 
 COMMERCIAL_LICENCES = frozenset(
     {"CC0-1.0", "MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD"}
@@ -40,13 +35,13 @@ class Checkpoint:
     Attributes:
         signature: Demucs' name of it, `SIGNATURE.safetensors` on the hub.
         sha256: of that file, in hex; empty when it is not known beforehand.
-        pickle: name of the same weights as a pickle on Demucs' older server; the part
-            behind the hyphen begins the SHA-256 of that file.
+        pickle_sha256: how the SHA-256 of the same weights as a pickle begins, in the names
+            of Demucs' older server (`SIGNATURE-8726e21a.th`).
     """
 
     signature: str
     sha256: str
-    pickle: str
+    pickle_sha256: str
 
     @property
     def file_name(self) -> str:
@@ -87,16 +82,38 @@ class Entry:
         """Whether the weights are part of the package."""
         return not self.repository
 
-    def url(self, checkpoint: Checkpoint, hub: str) -> str:
-        """The address of a checkpoint on the hub."""
-        return f"{hub.rstrip('/')}/{self.repository}/resolve/main/{checkpoint.file_name}"
+
+_CHECKPOINTS = {
+    signature: Checkpoint(signature, sha256[0] if sha256 else "", pickle_sha256)
+    for signature, pickle_sha256, *sha256 in map(
+        str.split,
+        """
+955717e8 8726e21a d9fa14133cfcc034a6758923bb3a8ca9f8dfd0b582134643bbf83f72c17576dd
+f7e0c4bc ba3fe64a 2c85ab3c62dd6edd8e0b965e38b16fd1cdde357cc25de6b6bc9ce7c83f60925f
+d12395a8 e57c48e6 5b01a97567ae9a3178a6236fb520251045c03eb8834bc8c24a4eec11d6c8fb56
+92cfc3b6 ef3bcb9c a241863551f30d01c42bd7b97da40839922ead3acb0f1fcab25682f55b4eeb59
+04573f0d f3cf25b2 68854b0d7c2b3274723b5761f6fd9f5aec5f1bcd3f0de7c1669546fdb7871b7c
+5c90dfd2 34c22ccb d2a1745f0744721f6b8ca5bf469b67c651ea5ed1b52998cab033b2158609d411
+75fc33f5 1941ce65
+e51eebcc c1b80bdd
+a1d90b5c ae9d2452
+5d2d6c55 db83574e
+cfa93e08 61801ae1
+83fc094f 4a16d450
+464b36d7 e5a9386e
+14fc6a69 a89dd0ee
+7fd6ef75 a905dd85
+""".strip().splitlines(),
+    )
+}
+"""Demucs' files: the signature, how the SHA-256 of its pickle begins, and its own where known."""
 
 
 def _demucs(
     name: str,
-    description: str,
     repository: str,
-    *checkpoints: tuple[str, str, str],
+    description: str,
+    signatures: str,
     sources: tuple[str, ...] = _FOUR,
     weights: tuple[tuple[float, ...], ...] = (),
     segment: float | None = None,
@@ -109,7 +126,7 @@ def _demucs(
         source=f"https://huggingface.co/adefossez/{repository}",
         sources=sources,
         repository=f"adefossez/{repository}",
-        checkpoints=tuple(Checkpoint(*values) for values in checkpoints),
+        checkpoints=tuple(_CHECKPOINTS[signature] for signature in signatures.split()),
         weights=weights,
         segment=segment,
     )
@@ -125,78 +142,40 @@ REGISTRY: dict[str, Entry] = {
             commercial=True,
             source="Trained by this project on CC0 and synthesised music.",
         ),
-        _demucs(
-            "htdemucs",
-            "Hybrid Transformer Demucs (v4).",
-            "HTDemucs",
-            (
-                "955717e8",
-                "d9fa14133cfcc034a6758923bb3a8ca9f8dfd0b582134643bbf83f72c17576dd",
-                "hybrid_transformer/955717e8-8726e21a.th",
-            ),
-        ),
+        _demucs("htdemucs", "HTDemucs", "Hybrid Transformer Demucs (v4).", "955717e8"),
         _demucs(
             "htdemucs_ft",
-            "The same, tuned for each source: four networks, four times slower.",
             "HTDemucs-ft",
-            (
-                "f7e0c4bc",
-                "2c85ab3c62dd6edd8e0b965e38b16fd1cdde357cc25de6b6bc9ce7c83f60925f",
-                "hybrid_transformer/f7e0c4bc-ba3fe64a.th",
-            ),
-            (
-                "d12395a8",
-                "5b01a97567ae9a3178a6236fb520251045c03eb8834bc8c24a4eec11d6c8fb56",
-                "hybrid_transformer/d12395a8-e57c48e6.th",
-            ),
-            (
-                "92cfc3b6",
-                "a241863551f30d01c42bd7b97da40839922ead3acb0f1fcab25682f55b4eeb59",
-                "hybrid_transformer/92cfc3b6-ef3bcb9c.th",
-            ),
-            (
-                "04573f0d",
-                "68854b0d7c2b3274723b5761f6fd9f5aec5f1bcd3f0de7c1669546fdb7871b7c",
-                "hybrid_transformer/04573f0d-f3cf25b2.th",
-            ),
+            "The same, tuned for each source: four networks, four times slower.",
+            "f7e0c4bc d12395a8 92cfc3b6 04573f0d",
             weights=_EACH_ITS_OWN,
         ),
         _demucs(
             "htdemucs_6s",
-            "Hybrid Transformer Demucs with guitar and piano as further sources.",
             "HTDemucs-6s",
-            (
-                "5c90dfd2",
-                "d2a1745f0744721f6b8ca5bf469b67c651ea5ed1b52998cab033b2158609d411",
-                "hybrid_transformer/5c90dfd2-34c22ccb.th",
-            ),
+            "Hybrid Transformer Demucs with guitar and piano as further sources.",
+            "5c90dfd2",
             sources=(*_FOUR, "guitar", "piano"),
         ),
         _demucs(
             "hdemucs_mmi",
-            "Hybrid Demucs (v3), trained again on more music.",
             "Demucs-hdemucs_mmi",
-            ("75fc33f5", "", "hybrid_transformer/75fc33f5-1941ce65.th"),
+            "Hybrid Demucs (v3), trained again on more music.",
+            "75fc33f5",
             segment=44,
         ),
         _demucs(
             "mdx_extra",
-            "Hybrid Demucs of the MDX challenge of 2021, track B: four networks.",
             "Demucs-mdx_extra",
-            ("e51eebcc", "", "mdx_final/e51eebcc-c1b80bdd.th"),
-            ("a1d90b5c", "", "mdx_final/a1d90b5c-ae9d2452.th"),
-            ("5d2d6c55", "", "mdx_final/5d2d6c55-db83574e.th"),
-            ("cfa93e08", "", "mdx_final/cfa93e08-61801ae1.th"),
+            "Hybrid Demucs of the MDX challenge of 2021, track B: four networks.",
+            "e51eebcc a1d90b5c 5d2d6c55 cfa93e08",
             segment=44,
         ),
         _demucs(
             "mdx_extra_q",
-            "The same, quantised: smaller files, slightly worse.",
             "Demucs-mdx_extra_q",
-            ("83fc094f", "", "mdx_final/83fc094f-4a16d450.th"),
-            ("464b36d7", "", "mdx_final/464b36d7-e5a9386e.th"),
-            ("14fc6a69", "", "mdx_final/14fc6a69-a89dd0ee.th"),
-            ("7fd6ef75", "", "mdx_final/7fd6ef75-a905dd85.th"),
+            "The same, quantised: smaller files, slightly worse.",
+            "83fc094f 464b36d7 14fc6a69 7fd6ef75",
             segment=44,
         ),
     )

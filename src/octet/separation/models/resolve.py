@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
 from octet.separation.models import registry
-from octet.separation.models.cache import Cache, sha256_of
+from octet.separation.models.cache import Cache, alive, sha256_of, silent
 from octet.separation.models.demucs import convert
 from octet.separation.models.demucs.checkpoint import load_network
 from octet.separation.models.demucs.downloads import Downloads
 from octet.separation.models.folder import Bag, open_bag
-from octet.separation.models.onnx import describe_onnx
+from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
-from octet.separation.models.spec import ModelSpec, read_spec, write_spec
+from octet.separation.models.spec import About, ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from octet.separation.model import Policy
-
-    Progress = Callable[[str, int, int], None]
-    """Called with what is done, how much of it, and of how much (0 while unknown)."""
+    from octet.separation.model import ModelChoice
+    from octet.separation.models.cache import Progress
 
 Runtime = Literal["openvino", "torch"]
 
@@ -96,12 +92,12 @@ class ResolvedModel:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A line of the list of models.
+class Presence:
+    """What of a known model is on this machine.
 
     Attributes:
         entry: the model.
-        where: the folder or file with its weights; None when it is not on this machine.
+        where: the folder or file with its weights; None when they are not here.
         converted: whether it runs here without PyTorch.
     """
 
@@ -111,27 +107,21 @@ class Listing:
 
 
 def resolve(
-    name: str | Path,
-    *,
-    policy: Policy = "any",
-    trust_checkpoint: bool = False,
-    cache: Cache | None = None,
+    choice: ModelChoice,
     runtime: Runtime = "openvino",
+    *,
     download: bool = True,
     on_progress: Progress | None = None,
 ) -> ResolvedModel:
     """Finds a model, and downloads and converts it where that has not been done before.
 
     Args:
-        name: a name of the registry, a model folder, or a file of weights.
-        policy: `commercial` refuses models whose licence forbids commercial use, or does
-            not say.
-        trust_checkpoint: whether `.th` files may be loaded.
-        cache: where downloads and conversions are kept; the user's cache unless given.
+        choice: which; its device and precision do not matter here.
         runtime: `openvino` gives ONNX files; `torch` gives PyTorch networks, where there is
             a checkpoint (a model that exists as ONNX alone stays ONNX).
         download: whether a known model that is not on this machine is fetched.
-        on_progress: called during downloads and conversions.
+        on_progress: called during downloads and conversions, at least every few seconds, and
+            perhaps in another thread.
 
     Raises:
         UnknownModelError: no such name, folder or file.
@@ -141,27 +131,22 @@ def resolve(
         ModelPolicyError: the licence.
         ModelError: a variant of Demucs that cannot be converted.
     """
-    work = _Work(cache or Cache(), trust_checkpoint, runtime, on_progress)
-    if str(name) in REGISTRY:
-        entry = REGISTRY[str(name)]
-        registry.check_policy(policy, entry.name, entry.licence, entry.commercial)
-        return _resolve_entry(entry, work, download=download)
-    path = Path(name).expanduser()
-    if not str(name) or not path.exists():
-        registry.find(str(name))  # raises, naming those that there are
-    return _resolve_path(path, policy, work)
+    entry = REGISTRY.get(str(choice.name))
+    path = Path(choice.name).expanduser()
+    if entry is not None:
+        registry.check_policy(choice.policy, entry.name, entry.licence, entry.commercial)
+    elif not str(choice.name) or not path.exists():
+        registry.find(str(choice.name))  # raises, naming those that there are
+    with alive(on_progress, f"loading {path.name}") as report:
+        resolver = _Resolver(choice, Cache(choice.cache), runtime, report)
+        return resolver.known(entry, download) if entry else resolver.folder(open_bag(path), path)
 
 
-def pull(
-    name: str,
-    *,
-    cache: Cache | None = None,
-    on_progress: Progress | None = None,
-) -> Path:
-    """Fetches the files of a known model into the cache, unless they are there.
+def pull(name: str, cache: Cache, on_progress: Progress | None = None) -> Path:
+    """Fetches the files of a known model into the cache, unless they are on this machine.
 
     Returns:
-        The folder (for the bundled model: its file).
+        The folder that holds them (for the bundled model: its file).
 
     Raises:
         UnknownModelError: no such name.
@@ -171,47 +156,30 @@ def pull(
     entry = registry.find(name)
     if entry.bundled:
         return _bundled(entry)
-    downloads = Downloads(entry, cache or Cache())
-    for checkpoint in entry.checkpoints:
-        downloads.checked(checkpoint, on_progress=on_progress)
-    return downloads.folder
+    downloads = Downloads(entry, cache)
+    with alive(on_progress, f"fetching {name}") as report:
+        files = [downloads.checked(item, report=report)[0] for item in entry.checkpoints]
+    return files[0].parent
 
 
-def list_models(cache: Cache | None = None) -> list[Listing]:
+def list_models(cache: Cache) -> list[Presence]:
     """Every known model, with what of it is on this machine. Loads nothing."""
-    cache = cache or Cache()
-    return [_listing(entry, cache) for entry in REGISTRY.values()]
+    return [_presence(entry, cache) for entry in REGISTRY.values()]
 
 
-@dataclass(frozen=True)
-class _About:
-    """What is known of a member beside its file, as `convert.convert` takes it."""
-
-    name: str
-    segment: float | None
-    licence: str
-    origin: str
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What the steps of resolving share."""
-
-    cache: Cache
-    trust_checkpoint: bool
-    runtime: Runtime
-    on_progress: Progress | None
-
-
-def _listing(entry: Entry, cache: Cache) -> Listing:
+def _presence(entry: Entry, cache: Cache) -> Presence:
     if entry.bundled:
         path = BUNDLED / f"{entry.name}.onnx"
-        return Listing(entry, path if path.exists() else None, path.exists())
+        return Presence(entry, path if path.exists() else None, path.exists())
     downloads = Downloads(entry, cache)
-    here = all(downloads.find(item) for item in entry.checkpoints)
+    found = [downloads.find(item) for item in entry.checkpoints]
     hashes = [downloads.expected(item) for item in entry.checkpoints]
-    converted = all(sha and convert.cached(cache, sha, entry.segment) for sha in hashes)
-    return Listing(entry, downloads.folder if here else None, converted)
+    converted = all(convert.cached(cache, sha256, _about(entry)) for sha256 in hashes)
+    return Presence(entry, found[0].parent if found[0] and all(found) else None, converted)
+
+
+def _about(entry: Entry) -> About:
+    return About(entry.name, entry.licence, entry.source, entry.segment)
 
 
 def _bundled(entry: Entry) -> Path:
@@ -223,107 +191,96 @@ def _bundled(entry: Entry) -> Path:
     return path
 
 
-def _resolve_entry(entry: Entry, work: _Work, *, download: bool) -> ResolvedModel:
-    if entry.bundled:
-        bundled = _onnx_member(_bundled(entry), None, work, "bundled with Octet")
-        return _model(entry.name, [bundled], entry.licence, entry.source)
-    downloads = Downloads(entry, work.cache)
-    about = _About(entry.name, entry.segment, entry.licence, entry.source)
-    rows = entry.weights or tuple((1.0,) * len(entry.sources) for _ in entry.checkpoints)
-    members = []
-    for checkpoint, row in zip(entry.checkpoints, rows, strict=True):
-        member = _converted_member(downloads.expected(checkpoint), work, about)
-        if not member:
-            found = downloads.checked(checkpoint, download=download, on_progress=work.on_progress)
-            member = _checkpoint_member(*found, work, about)
-        members.append(replace(member, weights=row))
-    return _model(entry.name, members, entry.licence, entry.source)
+@dataclass(frozen=True)
+class _Resolver:
+    """One search for a model, with what its steps share."""
+
+    choice: ModelChoice
+    cache: Cache
+    runtime: Runtime
+    report: Progress = silent
+
+    def known(self, entry: Entry, download: bool) -> ResolvedModel:
+        """A model of the registry."""
+        if entry.bundled:
+            members = [self._onnx(_bundled(entry), None, "bundled with Octet")]
+            return _model(entry.name, members, entry.licence, entry.source)
+        downloads, about = Downloads(entry, self.cache), _about(entry)
+        rows = entry.weights or tuple((1.0,) * len(entry.sources) for _ in entry.checkpoints)
+        members = []
+        for checkpoint, row in zip(entry.checkpoints, rows, strict=True):
+            member = self._converted(downloads.expected(checkpoint), about)
+            if member is None:
+                found = downloads.checked(checkpoint, download=download, report=self.report)
+                member = self._checkpoint(*found, about)
+            members.append(replace(member, weights=row))
+        return _model(entry.name, members, entry.licence, entry.source)
+
+    def folder(self, bag: Bag, path: Path) -> ResolvedModel:
+        """A model of somebody's own, from the folder or file `path`."""
+        members = [self._member(bag, file) for file in bag.files]
+        rows = bag.weights_for(len(members[0].spec.sources))
+        members = [replace(member, weights=row) for member, row in zip(members, rows, strict=True)]
+        spec = members[0].spec
+        return _model(bag.name, members, bag.licence or spec.licence, spec.origin or str(path))
+
+    def _member(self, bag: Bag, file: Path) -> Member:
+        onnx = file.suffix == ".onnx"
+        spec = read_spec(file) if onnx else None
+        licence = bag.licence or (spec.licence if spec else "")
+        # Before a conversion that takes a minute.
+        allowed = licence in registry.COMMERCIAL_LICENCES
+        registry.check_policy(self.choice.policy, bag.name, licence, allowed)
+        if onnx:
+            return self._onnx(file, bag.segment, str(file))
+        sha256 = sha256_of(file)
+        about = About(bag.name, licence, str(file), bag.segment)
+        return self._converted(sha256, about) or self._checkpoint(file, sha256, about)
+
+    def _onnx(self, path: Path, seconds: float | None, loaded_from: str) -> Member:
+        """A member from an ONNX file; from a copy, if its description is to be another."""
+        stated, sha256 = read_spec(path), sha256_of(path)
+        spec = stated or describe_onnx(path)
+        if seconds is not None and not spec.fixed:
+            spec = replace(spec, segment=int(spec.samplerate * seconds))
+        if spec != stated:
+            path = self._described_copy(path, spec, sha256)
+        return _member(spec, sha256, path, None, loaded_from)
+
+    def _described_copy(self, path: Path, spec: ModelSpec, sha256: str) -> Path:
+        """A copy in the cache that says of itself what `spec` says."""
+        target = self.cache.converted(f"{sha256}-{spec.segment}-described")
+        with self.cache.writing(target, self.report) as temporary:
+            if temporary is not None:
+                shutil.copyfile(path, temporary)
+                write_spec(temporary, spec)
+        return target
+
+    def _converted(self, sha256: str, about: About) -> Member | None:
+        """A member whose conversion is in the cache: neither checkpoint nor PyTorch are needed."""
+        found = self.runtime == "openvino" and convert.cached(self.cache, sha256, about)
+        if not found:
+            return None
+        path, spec = found
+        return _member(spec, sha256, path, None, f"converted, {path}")
+
+    def _checkpoint(self, file: Path, sha256: str, about: About) -> Member:
+        trust = self.choice.trust_checkpoint
+        if self.runtime == "torch":
+            network = load_network(file, trust_checkpoint=trust)
+            spec = convert.exporter().describe(network, about)
+            return _member(spec, sha256, None, network, f"{file} (PyTorch)")
+        path, spec = convert.convert(
+            file, self.cache, sha256, about, trust_checkpoint=trust, report=self.report
+        )
+        return _member(spec, sha256, path, None, f"converted, {path}")
 
 
-def _resolve_path(path: Path, policy: Policy, work: _Work) -> ResolvedModel:
-    bag = open_bag(path)
-    members = [_folder_member(bag, file, policy, work) for file in bag.files]
-    rows = bag.weights_for(len(members[0].spec.sources))
-    members = [replace(member, weights=row) for member, row in zip(members, rows, strict=True)]
-    licence = bag.licence or members[0].spec.licence
-    return _model(bag.name, members, licence, members[0].spec.origin or str(path))
-
-
-def _folder_member(bag: Bag, file: Path, policy: Policy, work: _Work) -> Member:
-    onnx = file.suffix == ".onnx"
-    licence = bag.licence or (_onnx_spec(file)[0].licence if onnx else "")
-    # Before a conversion that takes a minute.
-    registry.check_policy(policy, bag.name, licence, licence in registry.COMMERCIAL_LICENCES)
-    if onnx:
-        return _onnx_member(file, bag.segment, work, str(file))
-    sha256 = sha256_of(file)
-    about = _About(bag.name, bag.segment, licence, str(file))
-    return _converted_member(sha256, work, about) or _checkpoint_member(file, sha256, work, about)
-
-
-def _onnx_spec(path: Path) -> tuple[ModelSpec, bool]:
-    """What an ONNX file takes and gives, and whether it says so itself."""
-    try:
-        return read_spec(path), True
-    except ModelDamagedError as error:
-        if "does not say what it is" not in error.message:
-            raise
-        return describe_onnx(path), False
-
-
-def _onnx_member(path: Path, seconds: float | None, work: _Work, loaded_from: str) -> Member:
-    """A member from an ONNX file; from a copy, if its description is to be another."""
-    (spec, stated), sha256 = _onnx_spec(path), sha256_of(path)
-    if seconds is not None and not spec.fixed:
-        wanted = replace(spec, segment=int(spec.samplerate * seconds))
-        spec, stated = wanted, stated and wanted == spec
-    if not stated:
-        path = _described_copy(path, spec, sha256, work.cache)
-    return Member(spec, _equal(spec), sha256, path, None, loaded_from)
-
-
-def _described_copy(path: Path, spec: ModelSpec, sha256: str, cache: Cache) -> Path:
-    """A copy in the cache that says of itself what `spec` says."""
-    target = cache.converted(f"{sha256}-{spec.segment}-described")
-    with cache.writing(target) as temporary:
-        if temporary is not None:
-            shutil.copyfile(path, temporary)
-            write_spec(temporary, spec)
-    return target
-
-
-def _converted_member(sha256: str, work: _Work, about: _About) -> Member | None:
-    """A member whose conversion is in the cache: neither checkpoint nor PyTorch are needed."""
-    if work.runtime != "openvino" or not sha256:
-        return None
-    found = convert.cached(work.cache, sha256, about.segment)
-    return _described_member(*found, sha256, about) if found else None
-
-
-def _checkpoint_member(file: Path, sha256: str, work: _Work, about: _About) -> Member:
-    if work.runtime == "torch":
-        network = load_network(file, trust_checkpoint=work.trust_checkpoint)
-        spec = convert.describe(network, **asdict(about))
-        return Member(spec, _equal(spec), sha256, None, network, f"{file} (PyTorch)")
-    found = convert.convert(
-        file,
-        work.cache,
-        sha256,
-        **asdict(about),
-        trust_checkpoint=work.trust_checkpoint,
-        on_progress=work.on_progress,
-    )
-    return _described_member(*found, sha256, about)
-
-
-def _described_member(path: Path, spec: ModelSpec, sha256: str, about: _About) -> Member:
-    # The same weights may be known by another name than when they were converted.
-    spec = replace(spec, name=about.name, licence=about.licence, origin=about.origin)
-    return Member(spec, _equal(spec), sha256, path, None, f"converted, {path}")
-
-
-def _equal(spec: ModelSpec) -> tuple[float, ...]:
-    return (1.0,) * len(spec.sources)
+def _member(
+    spec: ModelSpec, sha256: str, path: Path | None, network: Any, loaded_from: str
+) -> Member:
+    """A member that counts as much as every other one."""
+    return Member(spec, (1.0,) * len(spec.sources), sha256, path, network, loaded_from)
 
 
 def _model(name: str, members: list[Member], licence: str, origin: str) -> ResolvedModel:

@@ -1,36 +1,19 @@
-"""Converted models: one ONNX file that says itself what it is.
-
-The file's metadata property `octet` holds a JSON object, `ModelSpec`. It is read and written
-here without the onnx package: an ONNX file is one protobuf message whose outermost fields can
-be walked by their lengths, so the weights are skipped, not parsed.
-"""
+"""What a network takes and gives: the description that a model's file carries of itself."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
+from typing import Any, Literal, get_args
 
-from octet.errors import ModelDamagedError, UnknownModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from octet.errors import ModelDamagedError
 
 Kind = Literal["spectral", "hybrid", "waveform"]
 Padding = Literal["demucs", "demucs-old", "center"]
 
-METADATA_KEY = "octet"
 FORMAT = 1
-"""The number of this metadata format. A file of a later format is refused."""
-
-# Field numbers of ModelProto and StringStringEntryProto in onnx.proto3.
-_METADATA_PROPS = 14
-_KEY, _VALUE = 1, 2
-# Wire types of the protobuf encoding.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+"""The number of this format of description. One of a later format is refused."""
 
 
 @dataclass(frozen=True)
@@ -164,48 +147,20 @@ class ModelSpec:
             ) from error
 
 
-def read_spec(path: Path) -> ModelSpec:
-    """Reads what a converted model says about itself.
+@dataclass(frozen=True)
+class About:
+    """What is known of a network besides its checkpoint.
 
-    Raises:
-        UnknownModelError: there is no such file.
-        ModelDamagedError: it is not an ONNX file, cut off, or was not made for Octet.
+    Attributes:
+        name: of the model.
+        licence: of the weights, and `origin`: where they come from.
+        segment: in seconds, as a bag sets it in place of the network's own; None keeps that.
     """
-    try:
-        with path.open("rb") as file:
-            found = [_entry(file, *span) for span in _spans(file) if span[0] == _METADATA_PROPS]
-    except FileNotFoundError as error:
-        raise UnknownModelError(f"there is no model file {path.name}") from error
-    except OSError as error:
-        raise UnknownModelError(f"{path.name} cannot be read: {error.strerror}") from error
-    except (ValueError, EOFError) as error:
-        raise ModelDamagedError(
-            f"{path.name} is not a whole ONNX file ({error})", "Fetch or convert it again."
-        ) from error
-    for key, value in reversed(found):
-        if key == METADATA_KEY:
-            return ModelSpec.from_json(value)
-    raise ModelDamagedError(
-        f"{path.name} does not say what it is: it has no metadata property `{METADATA_KEY}`",
-        "Only ONNX files converted or exported for Octet can be used.",
-    )
 
-
-def write_spec(path: Path, spec: ModelSpec) -> None:
-    """Adds the description to an ONNX file, replacing the one that is there.
-
-    It is appended: in protobuf, a repeated field may be continued at the end of a message,
-    and `read_spec` takes the last one.
-    """
-    entry = b"".join(
-        _tag(number, _BYTES) + _varint(len(data)) + data
-        for number, data in (
-            (_KEY, METADATA_KEY.encode()),
-            (_VALUE, spec.to_json().encode()),
-        )
-    )
-    with path.open("ab") as file:
-        file.write(_tag(_METADATA_PROPS, _BYTES) + _varint(len(entry)) + entry)
+    name: str
+    licence: str = ""
+    origin: str = ""
+    segment: float | None = None
 
 
 def _require(condition: bool, reason: str) -> None:
@@ -226,74 +181,3 @@ def _known(cls: type[ModelSpec], values: dict[str, Any]) -> dict[str, Any]:
         if values.get(name) is not None:
             values[name] = kind(**values[name])
     return values
-
-
-def _spans(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """The outermost fields of a protobuf message: number, start and size of what they hold.
-
-    Raises:
-        ValueError: this is no protobuf message.
-        EOFError: it ends within a field.
-    """
-    end = os.fstat(file.fileno()).st_size
-    if end == 0:
-        raise EOFError("it is empty")
-    position = 0
-    while position < end:
-        file.seek(position)
-        number, wire = divmod(_read_varint(file), 8)
-        if number == 0:
-            raise ValueError("it is no protobuf message")
-        if wire == _BYTES:
-            size = _read_varint(file)
-        elif wire == _VARINT:
-            _read_varint(file)
-            size = 0
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError("it is no protobuf message")
-        start = file.tell()
-        position = start + size
-        if position > end:
-            raise EOFError("it is cut off")
-        if wire == _BYTES:
-            yield number, start, size
-
-
-def _entry(file: BinaryIO, _number: int, start: int, size: int) -> tuple[str, str]:
-    """One StringStringEntryProto: a key and its value."""
-    file.seek(start)
-    parts = {}
-    while file.tell() < start + size:
-        number, wire = divmod(_read_varint(file), 8)
-        if wire != _BYTES:
-            raise ValueError("its metadata cannot be read")
-        length = _read_varint(file)
-        parts[number] = file.read(length).decode()
-    return parts.get(_KEY, ""), parts.get(_VALUE, "")
-
-
-def _read_varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = file.read(1)
-        if not byte:
-            raise EOFError("it is cut off")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("it is no protobuf message")
-
-
-def _varint(value: int) -> bytes:
-    data = bytearray()
-    while value >= 0x80:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-    return bytes(data)
-
-
-def _tag(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)

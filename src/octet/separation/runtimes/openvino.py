@@ -9,9 +9,7 @@ import numpy as np
 import openvino as ov
 
 from octet.errors import DeviceError, ModelDamagedError
-from octet.separation.models.spec import read_spec
-from octet.separation.runtimes.allocator import return_large_blocks
-from octet.separation.runtimes.cores import available_cores
+from octet.separation.runtimes.cpu import available_cores, return_large_blocks, streams_for
 from octet.separation.stft import Stft
 
 if TYPE_CHECKING:
@@ -22,12 +20,6 @@ if TYPE_CHECKING:
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
-_SMALL_FILE = 32 * 2**20
-"""Networks up to this size get a stream of work for each core: their memory is small, and
-cores that need not wait for each other do more."""
-_CORES_A_STREAM = 8
-"""For larger networks, whose every stream costs hundreds of megabytes."""
-_MAX_STREAMS = 8
 _MIX_RANK = 3
 
 
@@ -59,11 +51,6 @@ def cpu_precision(asked: str) -> tuple[Precision, str]:
     return precision, f"{precision} was asked for"
 
 
-def streams_for(size: int, cores: int) -> int:
-    """How many segments to compute at once, for a model file of so many bytes."""
-    return max(1, min(_MAX_STREAMS, cores if size <= _SMALL_FILE else cores // _CORES_A_STREAM))
-
-
 @dataclass(frozen=True)
 class _Prepared:
     """A network's inputs for a segment of `length` samples."""
@@ -76,15 +63,14 @@ class OpenVinoNetwork:
     """A converted model on the processor. See `octet.separation.runtimes.choice.Network`.
 
     Args:
-        path: the ONNX file with Octet's description.
+        path: the ONNX file.
+        spec: what the network takes and gives.
         precision: as `cpu_precision` decided.
-        spec: what the network takes and gives; as the file says unless given.
         threads: how many to compute with; 0 is as many as this process may use.
         cache: a folder for compiled networks; None compiles anew at every start.
 
     Raises:
-        UnknownModelError: there is no such file.
-        ModelDamagedError: it is not a model that Octet can run.
+        ModelDamagedError: the file is not what `spec` says, or OpenVINO cannot use it.
     """
 
     name: RuntimeName = "openvino"
@@ -93,14 +79,14 @@ class OpenVinoNetwork:
     def __init__(
         self,
         path: Path,
+        spec: ModelSpec,
         precision: Precision = "fp32",
         *,
-        spec: ModelSpec | None = None,
         threads: int = 0,
         cache: Path | None = None,
     ) -> None:
         return_large_blocks()
-        self.spec: ModelSpec = spec or read_spec(path)
+        self.spec = spec
         self.precision = precision
         self.loaded_from = str(path)
         self.batch = 1

@@ -13,7 +13,8 @@ from demucs.apply import apply_model
 
 from octet.errors import ModelError
 from octet.separation.models.demucs.export import describe, export
-from octet.separation.models.spec import ModelSpec, read_spec
+from octet.separation.models.onnx import read_spec
+from octet.separation.models.spec import About
 from tests.separation.models.demucs.files import (
     RATE,
     hdemucs,
@@ -45,10 +46,10 @@ class Converted:
         import openvino
 
         self.original = copy.deepcopy(network)
-        spec = describe(network, "tiny", segment=segment, licence="CC0-1.0", origin="a test")
+        spec = describe(network, About("tiny", "CC0-1.0", "a test", segment))
         export(network, spec, path)
-        self.spec: ModelSpec = read_spec(path)
-        assert self.spec == spec
+        self.spec = spec
+        assert read_spec(path) == spec
         hint = {"INFERENCE_PRECISION_HINT": "f32"}
         self._run = openvino.Core().compile_model(path, "CPU", hint)
 
@@ -101,7 +102,7 @@ def test_a_bag_can_shorten_the_segment_of_htdemucs_but_not_lengthen_it() -> None
     network = tiny_htdemucs()
 
     def segment(seconds: float) -> int:
-        return describe(network, "", segment=seconds, licence="", origin="").segment
+        return describe(network, About("", segment=seconds)).segment
 
     assert segment(1.3) == int(1.3 * RATE)
     assert segment(10) == 2 * RATE
@@ -135,7 +136,7 @@ def test_the_networks_hear_their_input(hybrid: Converted) -> None:
 
 
 def test_the_old_padding_of_hdemucs_is_described() -> None:
-    spec = describe(tiny_hdemucs(hybrid_old=True), "", segment=44, licence="", origin="")
+    spec = describe(tiny_hdemucs(hybrid_old=True), About("", segment=44))
 
     assert spec.stft is not None
     assert spec.stft.padding == "demucs-old"
@@ -168,4 +169,4 @@ def test_variants_without_an_equivalent_are_refused(changes: dict[str, bool]) ->
     network = hdemucs(channels=4, **changes)
 
     with pytest.raises(ModelError, match="cannot be converted"):
-        describe(network, "odd", segment=None, licence="", origin="")
+        describe(network, About("odd"))

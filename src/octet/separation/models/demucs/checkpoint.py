@@ -28,7 +28,7 @@ NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.H
 QUANTIZERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
 
 MAX_HEADER = 16 * 1024**2
-_INSTALL = "Install the extra: pip install 'octet-stems[demucs]'"
+INSTALL = "Install the extra: pip install 'octet-stems[demucs]'"
 
 # Bounds within which every network of Demucs lies, so that a hostile file cannot make the
 # constructor itself loop or allocate without end.
@@ -76,7 +76,7 @@ def _require_packages() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise ModelUnavailableError(
-                f"loading a checkpoint of Demucs needs the package {name}", _INSTALL
+                f"loading a checkpoint of Demucs needs the package {name}", INSTALL
             ) from error
 
 
@@ -177,7 +177,7 @@ def _require_diffq(name: str) -> None:
         importlib.import_module("diffq")
     except ImportError as error:
         raise ModelUnavailableError(
-            f"{name} is quantised, which needs the package diffq", _INSTALL
+            f"{name} is quantised, which needs the package diffq", INSTALL
         ) from error
 
 

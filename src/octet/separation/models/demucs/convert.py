@@ -7,36 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
-from octet.separation.models.demucs.checkpoint import load_network
-from octet.separation.models.spec import ModelSpec, read_spec
+from octet.separation.models.demucs.checkpoint import INSTALL, load_network
+from octet.separation.models.onnx import read_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from torch import nn
-
-    from octet.separation.models.cache import Cache
+    from octet.separation.models.cache import Cache, Progress
+    from octet.separation.models.spec import About, ModelSpec
 
 VERSION = 1
 """Part of a converted model's name in the cache: raise it when the export changes."""
 
 
-def cached(cache: Cache, sha256: str, segment: float | None) -> tuple[Path, ModelSpec] | None:
-    """The converted model of a checkpoint, if it is in the cache and whole.
-
-    Args:
-        cache: where it would be.
-        sha256: of the checkpoint.
-        segment: seconds that a bag sets in place of the network's own.
-    """
-    path = _path(cache, sha256, segment)
+def cached(cache: Cache, sha256: str, about: About) -> tuple[Path, ModelSpec] | None:
+    """The converted model of the checkpoint with this SHA-256, if it is in the cache and whole."""
+    path = _path(cache, sha256, about)
     with contextlib.suppress(ModelDamagedError):
-        if path.exists():
-            return path, read_spec(path)
+        spec = read_spec(path) if sha256 and path.exists() else None
+        if spec is not None:
+            # The same weights may be known by another name than when they were converted.
+            named = replace(spec, name=about.name, licence=about.licence, origin=about.origin)
+            return path, named
     return None
 
 
@@ -44,15 +40,12 @@ def convert(
     checkpoint: Path,
     cache: Cache,
     sha256: str,
+    about: About,
     *,
-    name: str,
-    segment: float | None = None,
-    licence: str = "",
-    origin: str = "",
-    trust_checkpoint: bool = False,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    trust_checkpoint: bool,
+    report: Progress,
 ) -> tuple[Path, ModelSpec]:
-    """Converts a checkpoint and keeps the result in the cache.
+    """Converts a checkpoint and keeps the result in the cache, unless it is there.
 
     Two processes that convert the same checkpoint do it once: the second waits.
 
@@ -61,44 +54,34 @@ def convert(
         ModelUnavailableError: PyTorch or Demucs is missing, or the cache cannot be written.
         ModelError: a variant that cannot be converted.
     """
-    path = _path(cache, sha256, segment)
-    found = cached(cache, sha256, segment)
+    found = cached(cache, sha256, about)
     if found:
         return found
+    path = _path(cache, sha256, about)
     path.unlink(missing_ok=True)  # damaged, if it is there
-    report = on_progress or (lambda _what, _done, _total: None)
-    with cache.writing(path) as temporary:
+    with cache.writing(path, report) as temporary:
         if temporary is not None:
             what = f"converting {checkpoint.name}"
             report(what, 0, 1)
             network = load_network(checkpoint, trust_checkpoint=trust_checkpoint)
-            spec = describe(network, name=name, segment=segment, licence=licence, origin=origin)
-            _exporter().export(network, spec, temporary)
+            exporter().export(network, exporter().describe(network, about), temporary)
             report(what, 1, 1)
-    return path, read_spec(path)
+    found = cached(cache, sha256, about)
+    if found is None:
+        raise ModelDamagedError(f"{path} was damaged while it was made", "Try again.")
+    return found
 
 
-def describe(
-    network: nn.Module, *, name: str, segment: float | None, licence: str, origin: str
-) -> ModelSpec:
-    """What a network takes and gives; see `octet.separation.models.demucs.export.describe`."""
-    spec: ModelSpec = _exporter().describe(
-        network, name, segment=segment, licence=licence, origin=origin
-    )
-    return spec
-
-
-def _exporter() -> Any:
-    """The module that needs PyTorch."""
+def exporter() -> Any:
+    """The module octet.separation.models.demucs.export, which needs PyTorch."""
     try:
         return importlib.import_module("octet.separation.models.demucs.export")
     except ImportError as error:
         raise ModelUnavailableError(
-            f"converting a model needs the package {error.name}",
-            "Install the extra: pip install 'octet-stems[demucs]'",
+            f"converting a model needs the package {error.name}", INSTALL
         ) from error
 
 
-def _path(cache: Cache, sha256: str, segment: float | None) -> Path:
-    suffix = "" if segment is None else f"-{segment:g}s"
+def _path(cache: Cache, sha256: str, about: About) -> Path:
+    suffix = "" if about.segment is None else f"-{about.segment:g}s"
     return cache.converted(f"{sha256}{suffix}-v{VERSION}")

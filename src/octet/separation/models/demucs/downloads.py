@@ -1,20 +1,27 @@
-"""The files of a known model: fetched from the hub, held to their hashes, found again."""
+"""The checkpoints of a known model: found, fetched from the Hugging Face hub, held to a hash.
+
+Downloading is huggingface-hub's: broken connections, proxies, tokens (HF_TOKEN), mirrors
+(HF_ENDPOINT) and the offline mode (HF_HUB_OFFLINE) are as its users know them.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
-from typing import TYPE_CHECKING
+import logging
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
-from octet.separation.models.cache import sha256_of
-from octet.separation.models.demucs import hub
+from octet.separation.models.cache import sha256_of, silent
+from octet.separation.models.demucs.checkpoint import INSTALL
 from octet.separation.models.folder import find_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from octet.separation.models.cache import Cache
+    from octet.separation.models.cache import Cache, Progress
     from octet.separation.models.registry import Checkpoint, Entry
 
 RECORD = "sha256.json"
@@ -22,9 +29,11 @@ RECORD = "sha256.json"
 
 
 class Downloads:
-    """The checkpoints of one model of the registry, in its folder in the cache.
+    """The checkpoints of one model of the registry.
 
-    They may as well be put there by hand, under the hub's names.
+    They are looked for in the model's folder in Octet's cache, where they may be put by hand
+    under the hub's names, then in the hub's own cache, which Demucs fills; what is fetched
+    goes into the model's folder.
     """
 
     def __init__(self, entry: Entry, cache: Cache) -> None:
@@ -33,19 +42,20 @@ class Downloads:
         self._cache = cache
 
     def find(self, checkpoint: Checkpoint) -> Path | None:
-        """The checkpoint's file, if it is here."""
-        return find_file(self.folder, checkpoint.signature)
+        """The checkpoint's file, if it is on this machine."""
+        here = find_file(self.folder, checkpoint.signature)
+        if here is None:
+            with contextlib.suppress(ModelUnavailableError):
+                found = _hub().try_to_load_from_cache(self.entry.repository, checkpoint.file_name)
+                return Path(found) if isinstance(found, str) else None
+        return here
 
     def expected(self, checkpoint: Checkpoint) -> str:
         """The SHA-256 it must have: pinned in the registry, or recorded when first seen."""
         return checkpoint.sha256 or self._recorded().get(checkpoint.file_name, "")
 
     def checked(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        download: bool = True,
-        on_progress: Callable[[str, int, int], None] | None = None,
+        self, checkpoint: Checkpoint, *, download: bool = True, report: Progress = silent
     ) -> tuple[Path, str]:
         """The checkpoint's file and its SHA-256, fetched if it is not here.
 
@@ -53,13 +63,14 @@ class Downloads:
             ModelUnavailableError: it is not here, and may not or cannot be fetched.
             ModelDamagedError: it has another hash than it must have.
         """
-        file = self.find(checkpoint) or self._fetch(checkpoint, download, on_progress)
+        expected = self.expected(checkpoint)
+        file = self.find(checkpoint)
+        if file is None:
+            return self._fetched(checkpoint, expected, download, report)
         sha256 = sha256_of(file)
         if file.suffix == ".th":
             # Of the older files, all that is known is how their SHA-256 begins.
-            expected = checkpoint.pickle.rpartition("-")[2].removesuffix(".th")
-        else:
-            expected = self.expected(checkpoint)
+            expected = checkpoint.pickle_sha256
         if not sha256.startswith(expected):
             raise ModelDamagedError(
                 f"{file} has the SHA-256 {sha256}, not {expected}", "Delete it and fetch it again."
@@ -68,36 +79,61 @@ class Downloads:
             self._record(checkpoint, sha256)
         return file, sha256
 
-    def _fetch(
-        self,
-        checkpoint: Checkpoint,
-        download: bool,
-        on_progress: Callable[[str, int, int], None] | None,
-    ) -> Path:
+    def _fetched(
+        self, checkpoint: Checkpoint, expected: str, download: bool, report: Progress
+    ) -> tuple[Path, str]:
         name, target = self.entry.name, self.folder / checkpoint.file_name
         if not download:
             raise ModelUnavailableError(
                 f"{name} is not on this machine", f"Fetch it: octet models pull {name}"
             )
-        url = self.entry.url(checkpoint, hub.address())
-        report = on_progress or (lambda _what, _done, _total: None)
-        with self._cache.writing(target) as temporary:
-            if temporary is None:
-                return target
-            try:
-                hub.fetch(
-                    url,
-                    temporary,
-                    sha256=self.expected(checkpoint),
-                    on_progress=lambda done, total: report(checkpoint.file_name, done, total),
-                )
-            except ModelUnavailableError as error:
+        with self._cache.locked(target, report):
+            if not target.exists():
+                announced = self._fetch(checkpoint, report)
+                sha256 = sha256_of(target)
+                expected = expected or announced
+                if not sha256.startswith(expected):
+                    target.unlink()
+                    raise ModelDamagedError(
+                        f"{target.name}, fetched for {name}, has the SHA-256 {sha256}, "
+                        f"not {expected}",
+                        "Do not use it. A proxy may have answered in its place; try later.",
+                    )
+        return self.checked(checkpoint, download=False)
+
+    def _fetch(self, checkpoint: Checkpoint, report: Progress) -> str:
+        """Fetches a file into the folder; gives the SHA-256 that the hub announces, or "".
+
+        Raises:
+            ModelUnavailableError: it did not arrive.
+        """
+        hub, at = _hub(), (self.entry.repository, checkpoint.file_name)
+        # The environment as it is now: the library reads it when it is imported.
+        endpoint = os.environ.get("HF_ENDPOINT") or None
+        url = hub.hf_hub_url(*at, endpoint=endpoint)
+        for left in self.folder.glob(".cache/huggingface/download/*.incomplete"):
+            left.unlink(missing_ok=True)  # of a process that was killed; nobody takes it up
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its errors are told here
+        try:
+            hub.hf_hub_download(
+                *at, endpoint=endpoint, local_dir=self.folder, tqdm_class=_bar(at[1], report)
+            )
+            etag = "" if checkpoint.sha256 else str(hub.get_hf_file_metadata(url).etag)
+        except Exception as error:
+            # The library's errors have no common base: its own, its HTTP client's, OSError.
+            if isinstance(error, OSError) and error.errno is not None:
                 raise ModelUnavailableError(
-                    f"{name} is not on this machine, and {error.message}",
-                    error.hint
-                    or f"Offline: fetch {url} on another machine and put it into {self.folder}.",
+                    f"{at[1]} cannot be stored in {self.folder} ({error.strerror})",
+                    "Make room, or set OCTET_CACHE to another folder.",
                 ) from error
-        return target
+            reason = next(iter(str(error.__cause__ or error).strip().splitlines()), repr(error))
+            raise ModelUnavailableError(
+                f"{self.entry.name} is not on this machine, and {url} cannot be fetched "
+                f"({reason[:300]})",
+                f"Offline: fetch {url} on another machine and put it into {self.folder}.",
+            ) from error
+        # The hub addresses large files by their SHA-256.
+        return etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
 
     def _recorded(self) -> dict[str, str]:
         path = self.folder / RECORD
@@ -112,14 +148,32 @@ class Downloads:
         return content
 
     def _record(self, checkpoint: Checkpoint, sha256: str) -> None:
-        record = {**self._recorded(), checkpoint.file_name: sha256}
-        temporary = self.folder / f".{RECORD}.part"
-        try:
-            temporary.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
+        with self._cache.locked(self.folder / RECORD):
+            record = json.dumps({**self._recorded(), checkpoint.file_name: sha256}, indent=2)
+            temporary = self.folder / f".{RECORD}.part"
+            temporary.write_text(record, encoding="utf-8")
             temporary.replace(self.folder / RECORD)
-        except OSError as error:
-            raise ModelUnavailableError(
-                f"the hash of {checkpoint.file_name} cannot be kept in {self.folder} "
-                f"({error.strerror})",
-                "Set OCTET_CACHE to a folder that can be written.",
-            ) from error
+
+
+def _hub() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise ModelUnavailableError(
+            "fetching a model needs the package huggingface-hub", INSTALL
+        ) from error
+
+
+def _bar(name: str, report: Progress) -> Any:
+    """A class of progress bars, as the library wants one, that draws nothing and reports."""
+
+    class Bar(importlib.import_module("tqdm").tqdm):  # type: ignore[misc]  # it has no types
+        def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float = 1) -> None:
+            self.n += n
+            report(name, int(self.n), int(self.total or 0))
+
+    return Bar

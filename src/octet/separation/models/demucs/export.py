@@ -26,50 +26,48 @@ from torch import nn
 
 from octet.errors import ModelError
 from octet.separation.models.demucs import lengths, norms
-from octet.separation.models.spec import ModelSpec, StftSpec, ValidLengths, write_spec
+from octet.separation.models.onnx import write_spec
+from octet.separation.models.spec import ModelSpec, StftSpec, ValidLengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octet.separation.models.spec import Padding
+    from octet.separation.models.spec import About, Padding
 
 _HINT = "Use another model."
 
 
-def describe(
-    network: nn.Module, name: str, *, segment: float | None, licence: str, origin: str
-) -> ModelSpec:
+def describe(network: nn.Module, about: About) -> ModelSpec:
     """What a network takes and gives, once converted.
 
     Args:
         network: one of Demucs' three.
-        name: short name of the model.
-        segment: seconds in place of the network's own, as a bag says; HTDemucs, made for
-            one length, takes only shorter ones (`demucs.apply.BagOfModels`).
-        licence: of the weights.
-        origin: of the weights.
+        about: what else is known of it. HTDemucs, made for one length, takes only segments
+            shorter than its own (`demucs.apply.BagOfModels`).
 
     Raises:
         ModelError: a variant without an equivalent in Octet (masks, no time branch).
+        ModelDamagedError: its numbers or names are out of range.
     """
     known: Any = network
     seconds = known.segment
-    if segment is not None and (not isinstance(network, HTDemucs) or segment <= seconds):
-        seconds = segment
+    wanted = about.segment
+    if wanted is not None and (not isinstance(network, HTDemucs) or wanted <= seconds):
+        seconds = wanted
     spec = ModelSpec(
-        name=name,
+        name=about.name,
         sources=tuple(known.sources),
         samplerate=int(known.samplerate),
         segment=int(known.samplerate * seconds),
         kind="waveform",
-        licence=licence,
-        origin=origin,
+        licence=about.licence,
+        origin=about.origin,
     )
     if isinstance(network, Demucs):
         lengths = ValidLengths(known.depth, known.kernel_size, known.stride, known.resample)
         return replace(spec, fixed=False, valid_lengths=lengths)
-    _require_core(known, name)
+    _require_core(known, about.name)
     padding: Padding = "demucs-old" if getattr(known, "hybrid_old", False) else "demucs"
     stft = StftSpec(known.nfft, known.hop_length, padding, known.nfft // 2)
     return replace(spec, kind="hybrid", stft=stft, fixed=isinstance(network, HTDemucs))
