@@ -58,6 +58,10 @@ class Ceph:
         }
         return ServiceSettings(**given | changes)
 
+    def admin(self, *arguments: str) -> None:
+        """Runs radosgw-admin."""
+        _run("radosgw-admin", "-c", str(self.log / "ceph.conf"), *arguments)
+
     def environment(self, settings: ServiceSettings) -> dict[str, str]:
         """The same as variables of the contract."""
         return {

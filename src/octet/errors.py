@@ -23,6 +23,9 @@ OctetError
 │   └── KeyReusedError        one Idempotency-Key for two different requests
 ├── StorageError              the buckets
 │   ├── StorageUnavailableError  the store does not answer
+│   ├── StorageFullError      no room: a quota, or a full disk
+│   ├── StorageRefusedError   the store answers, and does not let it through
+│   ├── ObjectTooLargeError   larger than the store takes
 │   ├── ObjectMissingError    no such object
 │   └── ObjectExistsError     a conditional put found the object there already
 ├── RemoteError               somebody else's server, at an address that a client gave
@@ -185,6 +188,24 @@ class StorageUnavailableError(StorageError):
     """The object store does not answer."""
 
     code = "storage-unavailable"
+
+
+class StorageFullError(StorageError):
+    """There is no room for the object: a quota is used up, or the disk is full."""
+
+    code = "storage-full"
+
+
+class StorageRefusedError(StorageError):
+    """The store answers, and refuses: keys, a policy, a missing bucket, a bad request."""
+
+    code = "storage-refused"
+
+
+class ObjectTooLargeError(StorageError):
+    """The object is larger than the store takes."""
+
+    code = "object-too-large"
 
 
 class ObjectMissingError(StorageError):

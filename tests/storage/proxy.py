@@ -17,6 +17,7 @@ class Line:
         cuts: for each connection to come, the bytes of the server's answers after which it is
             cut; connections beyond the list are sound.
         opened: connections so far.
+        refusals: answers instead of the server's, by a part of the request that they are for.
     """
 
     def __init__(self, target: int) -> None:
@@ -24,6 +25,7 @@ class Line:
         self.port = 0
         self.cuts: list[int] = []
         self.opened = 0
+        self.refusals: dict[bytes, bytes] = {}
         self._carrying: set[asyncio.Task[None]] = set()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +44,7 @@ class Line:
         self.opened += 1
         left = self.cuts.pop(0) if self.cuts else None
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        upward = asyncio.create_task(_pump(reader, far_writer))
+        upward = asyncio.create_task(self._pump(reader, far_writer, writer))
         try:
             while data := await far_reader.read(65536):
                 if left is not None:
@@ -61,12 +63,22 @@ class Line:
                 upward, far_writer.wait_closed(), writer.wait_closed(), return_exceptions=True
             )
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        back: asyncio.StreamWriter,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                answer = next((said for part, said in self.refusals.items() if part in data), None)
+                if answer is not None:
+                    back.write(answer)
+                    await back.drain()
+                    back.close()
+                    return
+                writer.write(data)
+                await writer.drain()
 
 
 @contextlib.asynccontextmanager

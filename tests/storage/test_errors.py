@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,11 +12,15 @@ from pydantic import SecretStr
 
 from octet.errors import (
     ObjectMissingError,
+    ObjectTooLargeError,
     SettingError,
     StorageError,
+    StorageFullError,
+    StorageRefusedError,
     StorageUnavailableError,
 )
 from octet.settings import ServiceSettings, read_settings
+from octet.storage.bucket import Bucket
 from octet.storage.open import open_buckets
 from tests.ceph import ACCESS_KEY, SECRET_KEY
 from tests.storage.conftest import at, files, keys, pieces
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from octet.storage.bucket import Bucket
     from tests.ceph import Ceph
 
 pytestmark = pytest.mark.anyio
@@ -82,9 +86,8 @@ async def test_wrong_keys_are_told_apart_from_a_missing_object(
         lambda: stranger.output.head("key"),
         lambda: stranger.output.put_bytes("key", b"1"),
     ):
-        with pytest.raises(StorageError) as caught:
+        with pytest.raises(StorageRefusedError) as caught:
             await call()
-        assert caught.value.code == "storage"
         assert "403" in caught.value.message
         assert "secret key" in caught.value.hint
         assert "not-the-secret" not in str(caught.value)
@@ -92,9 +95,59 @@ async def test_wrong_keys_are_told_apart_from_a_missing_object(
 
 async def test_a_missing_bucket_is_told_apart_from_a_missing_object(ceph: Ceph) -> None:
     buckets = open_buckets(ceph.settings())
-    with pytest.raises(StorageError, match="does not exist") as caught:
+    with pytest.raises(StorageRefusedError, match="does not exist"):
         await buckets.output.put_bytes("key", b"1")
-    assert caught.value.code == "storage"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "InvalidArgument", StorageRefusedError),
+        (400, "EntityTooLarge", ObjectTooLargeError),
+        (413, "", ObjectTooLargeError),
+        (403, "QuotaExceeded", StorageFullError),
+        (400, "XMinioAdminBucketQuotaExceeded", StorageFullError),
+        (507, "XMinioStorageFull", StorageFullError),
+        (401, "Unauthorized", StorageRefusedError),
+        (403, "AccessDenied", StorageRefusedError),
+        (404, "NoSuchBucket", StorageRefusedError),
+        (405, "MethodNotAllowed", StorageRefusedError),
+        (409, "OperationAborted", StorageUnavailableError),
+        (429, "SlowDown", StorageUnavailableError),
+        (503, "SlowDown", StorageUnavailableError),
+    ],
+)
+async def test_refusals_are_told_apart_by_their_type(
+    status: int, code: str, kind: type[StorageError], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    body = f"<Error><Code>{code}</Code></Error>" if code else ""
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    async with server_that_says((head + body).encode()) as port:
+        bucket = at(read_settings(ServiceSettings), port, retries=1)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: bucket.put_bytes("key", b"1"),
+            lambda: bucket.put_file("key", tmp_path / "file"),
+            lambda: bucket.put_stream("key", pieces(b"1")),
+            lambda: Bucket.copy(bucket, "key", "target"),
+        ]
+        for call in calls:
+            with pytest.raises(StorageError) as caught:
+                await call()
+            assert type(caught.value) is kind
+            assert str(status) in caught.value.message or "NoSuch" in code
+
+
+async def test_a_quota_is_no_fault_of_the_keys(ceph: Ceph, reached: ServiceSettings) -> None:
+    bucket = open_buckets(reached).output
+    await bucket.put_bytes("before", b"1")
+    quota = ("quota", "--quota-scope=bucket", "--bucket", bucket.name)
+    await asyncio.to_thread(ceph.admin, *quota, "set", "--max-objects=1")
+    await asyncio.to_thread(ceph.admin, *quota, "enable")
+
+    with pytest.raises(StorageFullError, match="QuotaExceeded") as caught:
+        await bucket.put_bytes("after", b"1")
+    assert "quota" in caught.value.hint
 
 
 async def test_what_is_missing_is_missing_everywhere(bucket: Bucket, tmp_path: Path) -> None:

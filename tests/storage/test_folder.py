@@ -147,12 +147,61 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         FolderBucket(tmp_path / "file" / "bucket", "bucket")
 
 
-async def test_a_full_disk_leaves_the_old_object(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a disk that is full."""
+@pytest.mark.skipif(sys.platform != "linux", reason="a namespace of mounts is Linux' own")
+async def test_a_full_disk_is_an_error_of_its_own(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from octet.errors import OutputError, StorageFullError
+from octet.storage.folder import FolderBucket
+
+async def main():
+    bucket = FolderBucket(Path(sys.argv[1]), "bucket")
+    await bucket.put_bytes("key", b"o" * 500_000)
+    room = await bucket.room()
+    assert room < 600_000, room
+    async def chunks():
+        for _ in range(4):
+            yield b"x" * 500_000
+    for put in (bucket.put_bytes("key", b"x" * 900_000), bucket.put_stream("key", chunks())):
+        try:
+            await put
+        except StorageFullError as error:
+            print(error.message, error.hint, sep=". ")
+    assert await bucket.room() == room
+    try:
+        await bucket.download("key", Path(sys.argv[1]) / "first")
+        await bucket.download("key", Path(sys.argv[1]) / "second")
+    except OutputError as error:
+        print(error.message.rpartition("/")[2])
+    assert await bucket.get_bytes("key") == b"o" * 500_000
+
+asyncio.run(main())
+"""
+    (tmp_path / "small").mkdir()
+    mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path}/small"
+    command = f'{mount} || exit 77; exec {sys.executable} -c "$0" {tmp_path}/small/bucket'
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["unshare", "-rm", "sh", "-c", command, program],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("no small disk can be mounted here")
+    full = "the folder bucket failed to put 'key': No space left on device"
+    assert done.stdout.splitlines() == [
+        f"{full}. free space there, or raise the quota",
+        f"{full}. free space there, or raise the quota",
+        "second: No space left on device",
+    ], done.stderr
+
+
+async def test_a_file_system_with_small_files_leaves_the_old_object(tmp_path: Path) -> None:
     program = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from octet.errors import StorageError
+from octet.errors import ObjectTooLargeError
 from octet.storage.folder import FolderBucket
 
 async def main():
@@ -166,7 +215,7 @@ async def main():
     for put in (bucket.put_bytes("key", b"x" * 200_000), bucket.put_stream("key", chunks())):
         try:
             await put
-        except StorageError as error:
+        except ObjectTooLargeError as error:
             print(error.message)
     print(await bucket.get_bytes("key"))
 

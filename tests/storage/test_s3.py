@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from octet.errors import (
-    StorageUnavailableError,
-)
+from octet.errors import StorageUnavailableError
 from octet.settings import ServiceSettings, read_settings
 from octet.storage.open import open_buckets
-from tests.storage.conftest import at
+from tests.storage.conftest import MIB, at, noise
 from tests.storage.proxy import line_to
 
 if TYPE_CHECKING:
@@ -59,3 +59,28 @@ async def test_an_upload_whose_end_is_not_told_may_be_put_again(
                 await bucket.put_stream("key", chunks())
             assert await bucket.get_bytes("key") == b"a song"
     assert unknown, "no end was lost"
+
+
+@pytest.mark.parametrize("code", ["InvalidRequest", "EntityTooLarge"])
+async def test_what_the_store_does_not_copy_is_put_again_in_parts(
+    ceph: Ceph, reached: ServiceSettings, code: str
+) -> None:
+    data = noise(20 * MIB)
+    async with line_to(ceph.port) as line:
+        bucket = at(reached, line.port)
+        await bucket.put_bytes("from", data, content_type="audio/x-test", download_name="a.mp3")
+        body = f"<Error><Code>{code}</Code></Error>"
+        line.refusals[b"x-amz-copy-source"] = (
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+        await bucket.copy("from", "to")
+
+        assert await bucket.get_bytes("to") == data
+        assert (await bucket.head("to")).content_type == "audio/x-test"
+        link = await bucket.presign("to", timedelta(minutes=1))
+        assert link is not None
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(link)
+        assert 'filename="a.mp3"' in answer.headers["content-disposition"]

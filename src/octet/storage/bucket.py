@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 3
+_MOST_PARTS = 9_000
+"""Parts of an upload; S3 takes 10,000."""
 
 
 class Bucket:
@@ -35,7 +37,8 @@ class Bucket:
     Keys are relative paths with `/` between segments. All methods raise SettingError for a
     key with an empty, `.` or `..` segment, a leading slash or a control character;
     StorageUnavailableError if the store does not answer after a bounded number of tries;
-    StorageError for a refusal; and ObjectMissingError as each says.
+    StorageFullError, ObjectTooLargeError or StorageRefusedError if it answers and does not do
+    what is asked; and the others as each says.
 
     Args:
         store: obstore's, where the objects are.
@@ -83,9 +86,9 @@ class Bucket:
             FileNotFoundError: if there is no such file.
         """
         self._checked(key)
-        await asyncio.to_thread(path.stat)
+        size = (await asyncio.to_thread(path.stat)).st_size
         with explained(self.place, "put", key):
-            await self._put(key, path, about)
+            await self._put(key, path, attributes_of(about), size)
 
     async def put_stream(
         self, key: str, chunks: AsyncIterable[bytes], **about: Unpack[About]
@@ -97,10 +100,15 @@ class Bucket:
         Returns:
             The number of bytes.
         """
+        return await self._put_chunks(self._checked(key), chunks, attributes_of(about))
+
+    async def _put_chunks(
+        self, key: str, chunks: AsyncIterable[bytes], attributes: dict[str, str], size: int = 0
+    ) -> int:
         counted = _Counted(chunks)
-        with explained(self.place, "put", self._checked(key)):
+        with explained(self.place, "put", key):
             try:
-                await self._put(key, aiter(counted), about)
+                await self._put(key, aiter(counted), attributes, size)
             except Exception:
                 if counted.error is None:
                     raise
@@ -108,13 +116,13 @@ class Bucket:
             raise counted.error
         return counted.size
 
-    async def _put(self, key: str, source: Any, about: About) -> None:
+    async def _put(self, key: str, source: Any, attributes: dict[str, str], size: int = 0) -> None:
         await obstore.put_async(
             self._store,
             key,
             source,
-            attributes=attributes_of(about),
-            chunk_size=_PART,
+            attributes=attributes,
+            chunk_size=max(_PART, size // _MOST_PARTS),
             max_concurrency=_PARTS_AT_ONCE,
         )
 
@@ -243,6 +251,7 @@ class Bucket:
 
         Raises:
             ObjectMissingError: if there is no such source.
+            ObjectTooLargeError: if the store does not copy so large an object.
         """
         self._checked(target)
         try:
@@ -265,6 +274,10 @@ class Bucket:
         with explained(self.place, "sign a link to", key):
             link: str = await obstore.sign_async(self._public, "GET", key, expires)
         return link
+
+    async def room(self) -> int | None:
+        """Bytes that are free where the bucket lies; None where nobody knows (all but folders)."""
+        return None
 
 
 class _Counted:

@@ -1,7 +1,12 @@
-"""What went wrong in a store, told in the project's own errors, without secrets."""
+"""What went wrong in a store, as errors of our own, without secrets.
+
+obstore has types for some answers. The HTTP status, the store's error code and the number of
+tries stand only in its texts; tests/storage/test_errors.py shows which part a new version breaks.
+"""
 
 from __future__ import annotations
 
+import errno
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,8 +23,11 @@ from obstore.exceptions import (
 from octet.errors import (
     ObjectExistsError,
     ObjectMissingError,
+    ObjectTooLargeError,
     SettingError,
     StorageError,
+    StorageFullError,
+    StorageRefusedError,
     StorageUnavailableError,
 )
 
@@ -34,6 +42,18 @@ _NO_FILE = ("(os error 20)", "(os error 21)", "NotADirectory", "IsADirectory")
 _FILE_ERROR = re.compile(r"([A-Z][\w ]*) \(os error \d+\)")
 _BEYOND = ("StartTooLarge", "InvalidRange", "status code: 416")
 
+_FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"}
+_TOO_LARGE = {"EntityTooLarge", "413"}
+"""So is InvalidRequest for a copy: AWS' answer above 5 GiB."""
+_MEANWHILE = {"OperationAborted", "ConditionalRequestConflict"}
+"""Another request for the same object is under way (409): to be sent again, says S3."""
+
+_MISSING_BUCKET = "create it, or let octet create it with these keys"
+_CHECK_KEYS = "check the access key, the secret key, the bucket's policy and this machine's clock"
+_CHECK_STORE = "check that it runs, its address, and the network between"
+_CHECK_FOLDER = "check the folder's permissions and its disk"
+_MAKE_ROOM = "free space there, or raise the quota"
+
 
 @contextmanager
 def explained(place: str, action: str, key: str) -> Iterator[None]:
@@ -46,23 +66,20 @@ def explained(place: str, action: str, key: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise _missing(place, key, str(error)) from None
-    except (AlreadyExistsError, PreconditionError) as error:
-        raise ObjectExistsError(_refused(place, action, key, str(error))) from None
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise StorageError(
-            _refused(place, action, key, str(error)),
-            "check the access key, the secret key, the bucket's policy and this machine's clock",
-        ) from None
     except (BaseError, NotModifiedError, NotImplementedError) as error:
-        if any(sign in str(error) for sign in _NO_FILE):
-            raise _missing(place, key, "") from None
-        raise _other(place, action, key, str(error)) from None
+        raise _answered(place, action, key, error) from None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise StorageError(
-            f"{place} failed to {action} {key!r}: {reason}",
-            "check the folder's permissions and the space left on its disk",
-        ) from None
+        raise file_error(f"{place} failed to {action} {key!r}", error) from None
+
+
+def file_error(what: str, error: OSError) -> StorageError:
+    """The error of a file or folder, by its kind: what failed, and why."""
+    message = f"{what}: {error.strerror or type(error).__name__}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFullError(message, _MAKE_ROOM)
+    if error.errno == errno.EFBIG:
+        return ObjectTooLargeError(message, "its file system takes no file of this size")
+    return StorageError(message, _CHECK_FOLDER)
 
 
 def lies_beyond(error: BaseException) -> bool:
@@ -87,29 +104,23 @@ def check_key(key: str) -> str:
         SettingError: if it is empty, absolute, holds an empty, `.` or `..` segment or a
             control character, or is longer than 1024 bytes.
     """
-    parts = key.split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        raise _bad_key(key, "each part between slashes must be a name")
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in key):
-        raise _bad_key(key, "it holds a control character")
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
-        raise _bad_key(key, "it is not valid Unicode") from None
-    if size > 1024:
-        raise _bad_key(key, "it is longer than 1024 bytes")
+    why = ""
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        why = "each part between slashes must be a name"
+    elif any(ord(sign) < 32 or ord(sign) == 127 for sign in key):
+        why = "it holds a control character"
+    elif any("\ud800" <= sign <= "\udfff" for sign in key):
+        why = "it is not valid Unicode"
+    elif len(key.encode()) > 1024:
+        why = "it is longer than 1024 bytes"
+    if why:
+        raise SettingError(f"{key[:80]!a} cannot name an object: {why}")
     return key
-
-
-def _bad_key(key: str, why: str) -> SettingError:
-    return SettingError(f"{key[:80]!a} cannot name an object: {why}")
 
 
 def _missing(place: str, key: str, text: str) -> StorageError:
     if "NoSuchBucket" in text:
-        return StorageError(
-            f"{place} does not exist", "create it, or let octet create it with these keys"
-        )
+        return StorageRefusedError(f"{place} does not exist", _MISSING_BUCKET)
     if "NoSuchUpload" in text:
         # The answer to the last step of an upload was lost: that ended it, or somebody else did.
         return StorageUnavailableError(
@@ -118,30 +129,41 @@ def _missing(place: str, key: str, text: str) -> StorageError:
     return ObjectMissingError(f"{place} has no object {key!r}")
 
 
-def _other(place: str, action: str, key: str, text: str) -> StorageError:
-    status = _STATUS.search(text)
-    serious = status is not None and (status[1].startswith("5") or status[1] in ("408", "429"))
-    network = status is None and any(word in text for word in _NETWORK)
-    if not (serious or network):
-        return StorageError(_refused(place, action, key, text))
+def _answered(place: str, action: str, key: str, error: Exception) -> StorageError:
+    text = str(error)
+    found = _STATUS.search(text), _CODE.search(text)
+    status, code = (one[1] if one else "" for one in found)
+    answer = " ".join(word for word in (status, code) if word) or _first_line(text)
+    refused = f"{place} refused to {action} {key!r}: {answer}"
+    if {status, code} & _FULL:
+        return StorageFullError(refused, _MAKE_ROOM)
+    if {status, code} & _TOO_LARGE or (action, code) == ("copy", "InvalidRequest"):
+        return ObjectTooLargeError(refused, "the store has a limit for the size of an object")
+    if code in _MEANWHILE:
+        return StorageUnavailableError(refused, "send it again")
+    if isinstance(error, AlreadyExistsError | PreconditionError):
+        return ObjectExistsError(refused)
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return StorageRefusedError(refused, _CHECK_KEYS)
+    if any(sign in text for sign in _NO_FILE):
+        return _missing(place, key, "")
+    if status.startswith("5") or status in ("408", "429"):
+        return _unreached(place, action, key, text, f"it answered {answer}")
+    if not status and any(word in text for word in _NETWORK):
+        return _unreached(place, action, key, text, "no answer")
+    return StorageRefusedError(refused)
+
+
+def _unreached(place: str, action: str, key: str, text: str, why: str) -> StorageError:
     tries = int(found[1]) + 1 if (found := _TRIES.search(text)) else 1
-    reason = f"it answered {_answer(text)}" if serious else "no answer"
     return StorageUnavailableError(
-        f"{place} could not be reached to {action} {key!r}: {reason}"
+        f"{place} could not be reached to {action} {key!r}: {why}"
         f" ({tries} {'try' if tries == 1 else 'tries'})",
-        "check that it runs, its address, and the network between",
+        _CHECK_STORE,
     )
 
 
-def _refused(place: str, action: str, key: str, text: str) -> str:
-    return f"{place} refused to {action} {key!r}: {_answer(text)}"
-
-
-def _answer(text: str) -> str:
-    status, code = _STATUS.search(text), _CODE.search(text)
-    words = [found[1] for found in (status, code) if found]
-    if words:
-        return " ".join(words)
+def _first_line(text: str) -> str:
     # What obstore says about files names them with their whole path, which is nobody's business.
     if (found := _FILE_ERROR.search(text)) or "LocalFileSystem" in text:
         return found[1] if found else "it cannot be read"

@@ -173,6 +173,10 @@ class FolderBucket(Bucket):
         except ObjectMissingError:
             raise ObjectMissingError(f"{self.place} has no object {source!r} to copy") from None
 
+    async def room(self) -> int:
+        with explained(self.place, "look at", self.name):
+            return (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+
     def _checked(self, key: str) -> str:
         parts = check_key(key).split("/")
         _, mark, digits = parts[-1].rpartition("#")

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError
 
-from octet.errors import ObjectExistsError, SettingError, StorageError, StorageUnavailableError
+from octet.errors import (
+    ObjectExistsError,
+    OutputError,
+    SettingError,
+    StorageError,
+    StorageUnavailableError,
+)
 from octet.storage.errors import explained, lies_beyond
 
 if TYPE_CHECKING:
@@ -145,7 +151,8 @@ async def save(reading: Reading, path: Path, size: int) -> None:
         size: the number of bytes there must be.
 
     Raises:
-        StorageError: if there are more or fewer bytes, or the file cannot be written.
+        StorageError: if there are more or fewer bytes.
+        OutputError: if the file cannot be written: this machine's fault, not the store's.
     """
     done = 0
     try:
@@ -169,9 +176,9 @@ async def save(reading: Reading, path: Path, size: int) -> None:
             os.unlink(name)
 
 
-def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path} cannot be written: {error.strerror or error}",
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write to {path}: {error.strerror or error}",
         "check the folder's permissions and the space left on its disk",
     )
 

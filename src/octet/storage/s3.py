@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from octet.errors import StorageError, StorageUnavailableError
+from octet.errors import ObjectTooLargeError, StorageRefusedError, StorageUnavailableError
 from octet.storage.bucket import Bucket
+from octet.storage.errors import explained
 from octet.storage.reading import back_off
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class S3Bucket(Bucket):
 
         Raises:
             StorageUnavailableError: if the service does not answer.
-            StorageError: if the bucket is missing and cannot be created.
+            StorageRefusedError: if the bucket is missing and cannot be created.
         """
         for attempt in range(self._retries + 1):
             status, code = await self._ask("HEAD")
@@ -66,7 +67,7 @@ class S3Bucket(Bucket):
             if status < 300 or code == "BucketAlreadyOwnedByYou":
                 return
             if 400 <= status < 500:
-                raise StorageError(
+                raise StorageRefusedError(
                     f"{self.place} cannot be created or used: {status} {code}".rstrip(),
                     "check the access key, the secret key, and that nobody else has this name",
                 )
@@ -77,6 +78,20 @@ class S3Bucket(Bucket):
             f" ({self._retries + 1} {'tries' if self._retries else 'try'})",
             "check that the store runs, its address, and the network between",
         )
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copies inside the store, or through this machine in parts what is too large for that.
+
+        S3 copies up to 5 GiB in one request; copying in parts inside the store
+        (UploadPartCopy) is nothing that obstore knows.
+        """
+        try:
+            await super().copy(source, target)
+        except ObjectTooLargeError:
+            with explained(self.place, "look at", source):
+                found = await obstore.get_async(self._store, source, options={"head": True})
+            reading = self._reading(source, etag=found.meta["e_tag"] or "")
+            await self._put_chunks(target, reading, found.attributes, found.meta["size"])
 
     def _where(self) -> bytes:
         """The request's body: every region but the first must be named."""

@@ -120,7 +120,7 @@ class Assignment:
             await self._work()
         except (AudioError, SettingError) as error:
             await self._bury(self._told(error))
-        except StorageError as error:
+        except (StorageError, OutputError) as error:
             await asyncio.sleep(_SONG_MAY_STILL_COME)
             await self._retry_or_bury(error)
         finally:
