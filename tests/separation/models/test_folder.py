@@ -36,6 +36,14 @@ def test_a_signature_of_digits_alone_is_still_a_name(tmp_path: Path) -> None:
     assert bag.files[0].name == "12345678.safetensors"
 
 
+@pytest.mark.parametrize("licence", ["[]", "7", '"\\e[31mMIT"', '"a\\nb"', "x" * 2000])
+def test_a_licence_that_is_no_line_of_text_is_refused(tmp_path: Path, licence: str) -> None:
+    folder = _bag(tmp_path, f"models: [a]\nlicence: {licence}\n", "a.safetensors")
+
+    with pytest.raises(ModelDamagedError, match="licence"):
+        open_bag(folder)
+
+
 def test_safetensors_are_preferred_to_a_pickle(tmp_path: Path) -> None:
     bag = open_bag(_bag(tmp_path, "models: [a]", "a.th", "a.safetensors"))
 

@@ -137,6 +137,16 @@ class TestOnnx:
         with pytest.raises(ModelDamagedError, match="differ"):
             resolve(ModelChoice(own, cache=cache.folder))
 
+    @pytest.mark.parametrize("sources", [("drums", "x", "other", "vocals"), ("vocals", "rest")])
+    def test_a_model_without_the_stems_that_octet_needs_is_refused(
+        self, tmp_path: Path, cache: Cache, sources: tuple[str, ...]
+    ) -> None:
+        path = _onnx(tmp_path / "a.onnx")
+        write_spec(path, replace(SPEC, sources=sources))
+
+        with pytest.raises(ModelDamagedError, match="bass"):
+            resolve(ModelChoice(path, cache=cache.folder))
+
 
 class TestPolicy:
     @pytest.mark.parametrize("name", [name for name in REGISTRY if name != "pocket"])

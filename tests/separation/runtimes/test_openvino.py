@@ -174,6 +174,14 @@ def test_a_description_that_does_not_fit_the_network_is_refused(tmp_path):
         OpenVinoNetwork(path, SPECS["waveform"])
 
 
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_network_of_other_stems_than_described_is_refused(tmp_path, kind):
+    path = write_model(tmp_path / "m.onnx", SPECS[kind])
+
+    with pytest.raises(ModelDamagedError, match="not what its description says"):
+        OpenVinoNetwork(path, replace(SPECS[kind], sources=("a", "b", "c")))
+
+
 def test_what_openvino_cannot_read_is_refused(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"")

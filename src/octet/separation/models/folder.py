@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from octet.errors import ModelDamagedError, UnknownModelError
+from octet.separation.models.spec import MAX_SECONDS, MAX_TEXT
 
 MAX_BAG_BYTES = 64 * 1024
 MAX_MEMBERS = 32
@@ -159,12 +160,14 @@ def _read_bag(path: Path, folder: Path) -> Bag:
         files.append(file)
     weights = content.get("weights")
     licence = content.get("licence", "")
+    if not isinstance(licence, str) or len(licence) > MAX_TEXT or not licence.isprintable():
+        raise ModelDamagedError(f"{path.name} has a licence that is no line of text", _BAG_HINT)
     return Bag(
         name=path.stem,
         files=tuple(files),
         weights=() if weights is None else _weights(path.name, weights, len(files)),
         segment=_segment(path.name, content.get("segment")),
-        licence=licence if isinstance(licence, str) else "",
+        licence=licence,
     )
 
 
@@ -191,7 +194,7 @@ def _weights(name: str, value: Any, members: int) -> tuple[tuple[float, ...], ..
 def _segment(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if not _is_number(value) or not 0 < value <= 3600:
+    if not _is_number(value) or not 0 < value <= MAX_SECONDS:
         raise ModelDamagedError(f"{name} has a segment that is no number of seconds", _BAG_HINT)
     return float(value)
 

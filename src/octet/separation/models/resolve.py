@@ -18,6 +18,7 @@ from octet.separation.models.folder import Bag, open_bag
 from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
 from octet.separation.models.spec import About, ModelSpec
+from octet.tracks import STEMS
 
 if TYPE_CHECKING:
     from octet.separation.model import ModelChoice
@@ -285,6 +286,12 @@ def _member(
 
 def _model(name: str, members: list[Member], licence: str, origin: str) -> ResolvedModel:
     first = members[0].spec
+    missing = [stem for stem in STEMS if stem != "other" and stem not in first.sources]
+    if missing:
+        raise ModelDamagedError(
+            f"{name} gives {', '.join(first.sources)}, and no {' or '.join(missing)}",
+            "Octet needs estimates of vocals, drums and bass.",
+        )
     for member in members[1:]:
         if (member.spec.sources, member.spec.samplerate) != (first.sources, first.samplerate):
             raise ModelDamagedError(

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from octet.errors import ModelDamagedError
+from octet.tracks import STEMS, TRACKS
 
 Kind = Literal["spectral", "hybrid", "waveform"]
 Padding = Literal["demucs", "demucs-old", "center"]
 
 FORMAT = 1
 """The number of this format of description. One of a later format is refused."""
+
+MAX_SOURCES = 32
+MAX_SAMPLERATE = 768_000
+MAX_SECONDS = 600
+"""Of a segment: its samples and all layers' numbers are in memory at once."""
+MAX_TEXT = 1000
+
+_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_HINT = "Use the model as its authors published it, or convert it again."
 
 
 @dataclass(frozen=True)
@@ -35,14 +46,15 @@ class StftSpec:
     bins: int
 
     def __post_init__(self) -> None:
-        _require(self.n_fft >= 4 and self.n_fft % 2 == 0, "`n_fft` is not an even number")
-        _require(0 < self.hop <= self.n_fft // 2, "`hop` is not within 1 to n_fft / 2")
+        _require_whole("n_fft", self.n_fft, 4, 2**20)
+        _require(self.n_fft % 2 == 0, "`n_fft` is not an even number")
+        _require_whole("hop", self.hop, 1, self.n_fft // 2)
         _require(self.padding in get_args(Padding), f"unknown padding {self.padding!r}")
         _require(
             self.padding == "center" or self.hop * 4 == self.n_fft,
             "Demucs' padding needs a hop of n_fft / 4",
         )
-        _require(0 < self.bins <= self.n_fft // 2 + 1, "`bins` is not within 1 to n_fft / 2 + 1")
+        _require_whole("bins", self.bins, 1, self.n_fft // 2 + 1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,11 @@ class ValidLengths:
     kernel: int
     stride: int
     resample: bool
+
+    def __post_init__(self) -> None:
+        _require_whole("depth", self.depth, 1, 16)
+        _require_whole("kernel", self.kernel, 1, 1024)
+        _require_whole("stride", self.stride, 1, self.kernel)
 
     def at_least(self, length: int) -> int:
         """The shortest valid length that holds `length` samples."""
@@ -111,10 +128,15 @@ class ModelSpec:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        _require(bool(self.sources), "it has no sources")
-        _require(len(set(self.sources)) == len(self.sources), "a source is named twice")
-        _require(self.samplerate > 0, "`samplerate` is not positive")
-        _require(self.segment > 0, "`segment` is not positive")
+        check_sources(self.sources)
+        for name in ("name", "licence", "origin"):
+            text = getattr(self, name)
+            plain = isinstance(text, str) and len(text) <= MAX_TEXT and text.isprintable()
+            _require(plain, f"`{name}` is not a line of text")
+        for name in ("fixed", "normalize", "center"):
+            _require(type(getattr(self, name)) is bool, f"`{name}` is neither true nor false")
+        _require_whole("samplerate", self.samplerate, 1, MAX_SAMPLERATE)
+        _require_whole("segment", self.segment, 1, MAX_SECONDS * self.samplerate)
         _require(self.kind in get_args(Kind), f"unknown kind {self.kind!r}")
         _require((self.stft is None) == (self.kind == "waveform"), "`stft` and `kind` disagree")
         _require(0 <= self.overlap < 1, "`overlap` is not within 0 to 1")
@@ -140,7 +162,7 @@ class ModelSpec:
             values = json.loads(text)
             _require(values.pop("format") <= FORMAT, "it was written by a later Octet")
             return cls(**_known(cls, values))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelDamagedError(
                 f"the model's description cannot be read: {error!r}",
                 "Convert the model again with this version of Octet.",
@@ -163,11 +185,41 @@ class About:
     segment: float | None = None
 
 
+def check_sources(sources: object) -> None:
+    """Holds the names of a model's stems against what may become the name of a file.
+
+    Raises:
+        ModelDamagedError: there are none or too many, one is no plain name, or it would be
+            taken for another of them or for one of Octet's own tracks.
+    """
+    if not isinstance(sources, list | tuple) or not 1 <= len(sources) <= MAX_SOURCES:
+        raise ModelDamagedError(f"the model does not name 1 to {MAX_SOURCES} sources", _HINT)
+    folded = []
+    for name in sources:
+        if not isinstance(name, str) or not _SOURCE.fullmatch(name):
+            raise ModelDamagedError(
+                f"the model has a source with the name {str(name)[:40]!r}",
+                "A source's name is 1 to 40 of the letters a to z, digits, hyphens, underscores.",
+            )
+        # Some file systems do not tell capitals from small letters.
+        folded.append(name.casefold())
+        if folded[-1] in TRACKS and name not in STEMS:
+            raise ModelDamagedError(
+                f"the model has a source named {name}, as a track of Octet's is", _HINT
+            )
+    _require(len(set(folded)) == len(folded), "a source is named twice")
+
+
+def _require_whole(name: str, value: object, low: int, high: int) -> None:
+    _require(
+        type(value) is int and low <= value <= high,
+        f"`{name}` is no whole number from {low} to {high}",
+    )
+
+
 def _require(condition: bool, reason: str) -> None:
     if not condition:
-        raise ModelDamagedError(
-            f"the model's description makes no sense: {reason}", "Convert the model again."
-        )
+        raise ModelDamagedError(f"the model's description makes no sense: {reason}", _HINT)
 
 
 def _known(cls: type[ModelSpec], values: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +228,7 @@ def _known(cls: type[ModelSpec], values: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(f"unknown fields {', '.join(unknown)}")
+    check_sources(values["sources"])
     values["sources"] = tuple(values["sources"])
     for name, kind in (("stft", StftSpec), ("valid_lengths", ValidLengths)):
         if values.get(name) is not None:

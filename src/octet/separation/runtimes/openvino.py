@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
-_MIX_RANK = 3
-
 
 def cpu_name() -> str:
     """The processor's name."""
@@ -143,8 +141,16 @@ class OpenVinoNetwork:
         """The network for segments of this length."""
         try:
             model = self._core.read_model(self._path)
-            model.reshape({port: self._shape(port, length) for port in model.inputs})
-            return self._core.compile_model(model, "CPU", self._config | config)
+            inputs, outputs = self._shapes(length)
+            ports = [port for _, port in _ports(model.inputs)]
+            ranks = [len(port.partial_shape) for port in ports]
+            self._check(ranks == [len(shape) for shape in inputs], f"inputs of ranks {ranks}")
+            model.reshape(dict(zip(ports, inputs, strict=True)))
+            compiled = self._core.compile_model(model, "CPU", self._config | config)
+            shapes = [port.partial_shape for _, port in _ports(compiled.outputs)]
+            fits = [str(shape) for shape in shapes] == [str(ov.PartialShape(o)) for o in outputs]
+            self._check(fits, f"outputs {', '.join(map(str, shapes))}, not {outputs}")
+            return compiled
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ModelDamagedError(
@@ -152,13 +158,24 @@ class OpenVinoNetwork:
                 "Fetch or convert it again.",
             ) from error
 
-    def _shape(self, port: Any, length: int) -> list[int]:
-        """An input's shape. Which of the two it is shows in its rank: names vary."""
-        if len(port.partial_shape) == _MIX_RANK:
-            return [1, 2, length]
-        if self._stft is None:
-            raise ModelDamagedError(f"{self._path.name} has an input that its kind does not have")
-        return [1, 4, self._stft.spec.bins, self._stft.frames(length)]
+    def _shapes(self, length: int) -> tuple[list[list[int]], list[list[int]]]:
+        """What goes in and comes out by the description, the spectrum first."""
+        stems, inputs, outputs = len(self.spec.sources), [], []
+        if self._stft is not None:
+            spectrum = [4, self._stft.spec.bins, self._stft.frames(length)]
+            inputs.append([1, *spectrum])
+            outputs.append([1, stems, *spectrum])
+        if self.spec.kind != "spectral":
+            inputs.append([1, 2, length])
+            outputs.append([1, stems, 2, length])
+        return inputs, outputs
+
+    def _check(self, fits: bool, what: str) -> None:
+        if not fits:
+            raise ModelDamagedError(
+                f"{self._path.name} has {what}, which is not what its description says",
+                "Use the model as its authors published it, or convert it again.",
+            )
 
 
 class _Running:

@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelDamagedError, ModelUnavailableError, UntrustedModelError
+from octet.separation.models.spec import check_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -280,12 +281,6 @@ def _check_arguments(
         # Written so that it refuses what is not a number at all (NaN).
         if isinstance(value, (int, float, Fraction)) and not -bound <= value <= bound:
             raise ModelDamagedError(f"{name} asks for a network with {key} beyond {bound}")
-    sources = arguments["sources"]
-    if (
-        not isinstance(sources, list | tuple)
-        or not 1 <= len(sources) <= 32
-        or not all(isinstance(source, str) and source.isidentifier() for source in sources)
-    ):
-        raise ModelDamagedError(f"{name} has no list of sources with plain names")
+    check_sources(arguments["sources"])
     if arguments["audio_channels"] != 2:
         raise ModelDamagedError(f"{name} is not a network for two channels")
