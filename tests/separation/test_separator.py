@@ -202,7 +202,7 @@ def test_the_manifest_says_what_is_there(song, tmp_path):
     # when its manifest is read
     written = json.loads((tmp_path / "out" / "manifest.json").read_text())
     # then it describes song, model and settings
-    assert written["version"] == 1
+    assert written["version"] == 2
     assert written["outcome"] == "complete"
     assert written["reason"] is None
     assert written["song"]["sha256"] == hashlib.sha256(song.read_bytes()).hexdigest()

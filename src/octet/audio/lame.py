@@ -33,6 +33,8 @@ class Lame:
         quality: effort, 0 (slowest) to 9 (fastest).
     """
 
+    _encoder = ctypes.c_void_p()  # none: Ctrl-C may come before there is one to free
+
     def __init__(self, rate: int, bitrate: int, quality: int) -> None:
         self._library = _library()
         # LAME turns its input down, the more the lower the bit rate. It tells by how much once it

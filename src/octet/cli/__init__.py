@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType  # noqa: TC003  # read by nobody at run time, but cheap and clear
 
 import typer
 
 from octet import __version__
 from octet.cli import doctor, jobs, models, separate, service, submit
-from octet.cli.console import fail
+from octet.cli.console import fail, output_lost
 from octet.errors import OctetError
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 app = typer.Typer(
     help="Music separation: one song in, eight aligned files out.",
@@ -54,14 +57,23 @@ def _options(
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that everything half-written is cleaned up on the way out.
+    # As an exception, so that everything half-written is cleaned up on the way out; a second
+    # signal (a closed terminal often sends two) must not break that off.
     del frame
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 def main() -> None:
     """Runs the command line; the exit status is 1 for an error, 130 after Ctrl-C."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Not every terminal can show every character, and names may hold any.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except OctetError as error:
@@ -70,7 +82,7 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("stopped")
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone (octet ... | head): nobody is left to tell.
-        sys.stderr.close()
-        sys.exit(1)
+    except SystemExit as end:
+        if not end.code and output_lost():
+            sys.exit(1)
+        raise

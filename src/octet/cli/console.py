@@ -1,14 +1,17 @@
 """What commands print: results to standard output, everything else to standard error.
 
 Names of songs and folders, and what a service answers, are other people's text. It is printed
-by the functions here alone: they escape control characters and read no markup in it.
+by the functions here alone: they escape control characters and read no markup in it. Nor does
+any of them fail where the terminal, the disk or the program that they print to does.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -21,8 +24,53 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Stream:
+    """Standard output or error, as a file that no writing to fails.
+
+    Attributes:
+        lost: whether something could not be written.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(sys, self._name), name)
+
+    def write(self, text: str) -> None:
+        self._try(lambda stream: stream.write(text))
+
+    def flush(self) -> None:
+        self._try(lambda stream: stream.flush())
+
+    def isatty(self) -> bool:
+        return bool(getattr(sys, self._name)) and getattr(sys, self._name).isatty()
+
+    def _try(self, work: Callable[[IO[str]], object]) -> None:
+        stream = getattr(sys, self._name)
+        if stream is None:  # closed by whoever started the program
+            return
+        try:
+            work(stream)
+        except OSError as error:
+            # What is still buffered would fail again at the end of the program.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+            self.lost = True
+            if self is _stdout and not isinstance(error, BrokenPipeError):
+                fail(f"cannot write to standard output: {error.strerror}")
+
+
+_stdout, _stderr = _Stream("stdout"), _Stream("stderr")
+_out = Console(file=cast("IO[str]", _stdout), highlight=False, soft_wrap=True)
+_err = Console(file=cast("IO[str]", _stderr), highlight=False, soft_wrap=True)
+
+
+def output_lost() -> bool:
+    """Whether some result could not be printed; it has been said, unless a pipe was closed."""
+    return _stdout.lost
 
 
 def say(text: str) -> None:
@@ -36,7 +84,10 @@ def say_json(value: object, *, indent: int | None = 2) -> None:
     Raises:
         ValueError: it holds NaN or an infinity, which JSON does not have.
     """
-    typer.echo(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+    # Beyond UTF-8, characters that the encoding lacks are escaped as JSON does it.
+    plain = (getattr(_stdout, "encoding", "") or "").lower() not in ("utf-8", "utf8")
+    text = json.dumps(value, indent=indent, ensure_ascii=plain, allow_nan=False)
+    print(text, file=cast("IO[str]", _stdout), flush=True)
 
 
 def say_table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), right: int = 0) -> None:

@@ -11,11 +11,11 @@ from octet.audio.recording import Recording
 from octet.audio.song import Limits
 from octet.errors import CancelledError, SettingError
 from octet.formats import Encoding
+from octet.results import manifest
 from octet.results.folder import ResultFolder
 from octet.results.recipe import Recipe, encoded
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
-from octet.separation.receipt import make_receipt
 from octet.separation.trackset import TrackSet
 from octet.settings import default_scratch
 from octet.tracks import STEMS, TRACKS, folder_name, song_name
@@ -23,7 +23,6 @@ from octet.tracks import STEMS, TRACKS, folder_name, song_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from octet.results import manifest
     from octet.separation.model import Model, Policy
     from octet.settings import SeparationSettings
 
@@ -198,18 +197,19 @@ class Separator:
             progress.lap("separate")
             written = tracks.finish(on_track)
             progress.lap("encode")
-            receipt = make_receipt(
-                name or song_name(path),
-                tracks,
-                written,
-                self.model,
-                self.recipe,
-                self.seed if self.shifts else None,
-                progress.timings(),
+            made = manifest.build(
+                song=_song(name or song_name(path), recording),
+                model=self.model.identity,
+                recipe=self.recipe,
+                seed=self.seed if self.shifts else None,
+                runtime=self.model.runtime,
+                tracks=written,
+                null_db=tracks.null_db,
+                timings=progress.timings(),
             )
-            result.publish(receipt.to_json())
+            result.publish(made.to_json())
         progress(1.0)
-        return receipt
+        return made
 
     def _fill(self, tracks: TrackSet, progress: _Progress) -> None:
         """Walks the song and hands every block of it on."""
@@ -239,6 +239,22 @@ class Separator:
                     f"there is no track {track!r}", f"There are {', '.join(self.available)}"
                 )
         return tuple(name for name in self.available if name in tracks)
+
+
+def _song(name: str, recording: Recording) -> manifest.Song:
+    info = recording.info
+    return manifest.Song(
+        sha256=recording.sha256,
+        name=name,
+        bytes=recording.bytes,
+        container=info.container,
+        codec=info.codec,
+        duration=round(recording.samples / recording.rate, 6),
+        samples=recording.samples,
+        rate=recording.rate,
+        channels=info.channels,
+        tags=dict(info.tags),
+    )
 
 
 class _Progress:

@@ -14,6 +14,7 @@ from octet.audio.files import EncodedFile, refusal
 from octet.audio.levels import Meter, decibels
 from octet.audio.mp3 import retagged
 from octet.errors import DamagedAudioError
+from octet.results import manifest
 from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
 
 if TYPE_CHECKING:
@@ -37,6 +38,20 @@ class WrittenTrack:
     file: EncodedFile
     rms_db: float
     peak_db: float
+
+    def entry(self, codec: str) -> manifest.Track:
+        """What the manifest says of it."""
+        return manifest.Track(
+            key=self.file.path.name,
+            sha256=self.file.sha256,
+            bytes=self.file.bytes,
+            samples=self.file.samples,
+            rate=self.file.rate,
+            codec=codec,
+            clipped=self.file.clipped,
+            rms_db=self.rms_db,
+            peak_db=self.peak_db,
+        )
 
 
 class TrackWriter:
@@ -144,9 +159,8 @@ class TrackSet:
         for writer in self._writers.values():
             writer.close()
 
-    def file_name(self, track: str) -> str:
-        """Name of a track's file in the folder."""
-        return f"{track}.{self.encoding.name}"
+    def _path(self, track: str) -> Path:
+        return self.folder / f"{track}.{self.encoding.name}"
 
     def add(self, mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> None:
         """Takes the next block in.
@@ -167,8 +181,8 @@ class TrackSet:
 
     def finish(
         self, on_track: Callable[[str, Path], None] | None = None
-    ) -> dict[str, WrittenTrack]:
-        """Ends all files and waits for them.
+    ) -> dict[str, manifest.Track]:
+        """Ends all files, waits for them, and gives their entries in the manifest.
 
         Args:
             on_track: called with the name and the file of each track that is whole, while
@@ -192,7 +206,7 @@ class TrackSet:
             whole(track, writer.result())
         for track, as_in in self._twins.items():
             whole(track, self._twin(track, done[as_in]))
-        return {track: done[track] for track in self.tracks}
+        return {track: done[track].entry(self.encoding.name) for track in self.tracks}
 
     @property
     def null_db(self) -> float:
@@ -208,12 +222,12 @@ class TrackSet:
 
     def _twin(self, track: str, written: WrittenTrack) -> WrittenTrack:
         info = self.recording.info
-        path = self.folder / self.file_name(track)
+        path = self._path(track)
         file = retagged(written.file, path, tags=info.tags, cover=info.cover, track=track)
         return replace(written, file=file)
 
     def _copy(self, track: str) -> WrittenTrack:
-        target = self.folder / self.file_name(track)
+        target = self._path(track)
         try:
             shutil.copyfile(self.song, target)
         except OSError as error:
@@ -237,7 +251,7 @@ class TrackSet:
     def _encoder(self, track: str) -> Encoder:
         info = self.recording.info
         return Encoder(
-            self.folder / self.file_name(track),
+            self._path(track),
             self.encoding,
             self.recording.rate,
             tags=info.tags,
