@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 from standardwebhooks import Webhook
 
 from octet.errors import SettingError
@@ -20,7 +21,8 @@ from octet.jobs.server import connect, reply_of
 from octet.outbound.guard import Guard
 from octet.outbound.schedule import Schedule
 from octet.outbound.sign import new_secret
-from octet.outbound.webhooks import Attempt, Deliverer
+from octet.outbound.webhooks import Attempt, Deliverer, deliver, service_secret
+from octet.settings import ServiceSettings, read_settings
 from tests.chaos import rounds
 from tests.outbound.receiver import Received, Receiver, receiver, says
 
@@ -259,3 +261,35 @@ async def test_what_a_url_holds_besides_its_host_stays_out_of_the_logs(
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("octet")]
     assert any("given up after 10 attempts: it answered 500" in line for line in ours)
     assert not any("token" in line or "hidden" in line for line in ours)
+
+
+async def test_a_secret_is_made_once_unless_a_setting_names_one(
+    outbox: Outbox, valkey_url: str
+) -> None:
+    async with contextlib.aclosing(connect(valkey_url)) as client:
+        made = await service_secret(client, read_settings(ServiceSettings))
+        chosen = new_secret()
+
+        assert made == await service_secret(client, read_settings(ServiceSettings))
+        settings = read_settings(ServiceSettings, webhook_secret=SecretStr(chosen))
+        assert await service_secret(client, settings) == chosen != made
+
+
+async def test_any_process_of_the_service_delivers_as_its_settings_say(
+    outbox: Outbox, valkey_url: str
+) -> None:
+    settings = read_settings(ServiceSettings, allow_hosts=("127.0.0.1",))
+    ended: list[Attempt] = []
+    async with receiver() as server, contextlib.aclosing(connect(valkey_url)) as client:
+        await outbox.add(server.url(), "{}")
+        task = asyncio.create_task(deliver(client, settings, outbox, ended.append))
+        await arrived(server, 1)
+        await told(ended, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        secret = await service_secret(client, settings)
+
+    assert ended[0].end == "delivered"
+    [request] = server.requests
+    assert Webhook(secret).verify(request.body, request.headers) == {}

@@ -6,12 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 from standardwebhooks import Webhook
 
 from octet.jobs.job import Callback, JobRequest
-from octet.outbound.sign import new_secret
-from octet.worker.callbacks import service_secret
+from octet.outbound.webhooks import service_secret
 from tests.worker.receiver import Receiver
 from tests.worker.service import Service, song
 
@@ -54,12 +52,3 @@ async def test_an_event_is_signed_with_the_service_s_secret(
     event = Webhook(secret).verify(request.body, request.headers)
     assert event["type"] == "job.failed"
     assert event["data"]["error"]["code"] == "not-audio"
-
-
-async def test_a_secret_is_made_once_unless_a_setting_names_one(service: Service) -> None:
-    made = await service_secret(service.client, service.settings())
-    chosen = new_secret()
-
-    assert made == await service_secret(service.client, service.settings())
-    settings = service.settings(webhook_secret=SecretStr(chosen))
-    assert await service_secret(service.client, settings) == chosen != made

@@ -24,14 +24,19 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from octet.errors import ForbiddenAddressError, OctetError, QueueError
+from octet.jobs import keys
+from octet.jobs.server import reply_of
+from octet.outbound.guard import Guard
 from octet.outbound.schedule import EVENTS, LAB, Schedule, retry_after
-from octet.outbound.sign import check_secret, signed_headers
+from octet.outbound.sign import check_secret, new_secret, signed_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from redis.asyncio import Redis
+
     from octet.jobs.outbox import Delivery, Outbox
-    from octet.outbound.guard import Guard
+    from octet.settings import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ _MOST_CLAIMED = 2000
 """Deliveries that one deliverer holds a claim on, waiting for their host's turn included."""
 _MOST_PER_HOST = 500
 """Of these, those to one host."""
+_PATIENCE = 15.0
+"""Seconds for one attempt."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Deliverer:
         *,
         concurrency: int = 32,
         per_host: int = 8,
-        patience: float = 15.0,
+        patience: float = _PATIENCE,
         events: Schedule = EVENTS,
         lab: Schedule = LAB,
         idle: float = 1.0,
@@ -215,6 +222,49 @@ class Deliverer:
             # Its body is the client's own, so only the headers say how the job ended.
             return {**headers, "webhook-id": delivery.id}
         return {**headers, **signed_headers(self._secret, delivery.id, now, delivery.body)}
+
+
+async def deliver(
+    client: Redis,
+    settings: ServiceSettings,
+    outbox: Outbox,
+    on_attempt: Callable[[Attempt], None] | None = None,
+) -> None:
+    """Delivers what the outbox holds until cancelled, as the service's settings say.
+
+    Workers and the API all do so, side by side: a delivery is claimed by one of them.
+
+    Args:
+        client: of the queue.
+        settings: the service's.
+        outbox: on that queue.
+        on_attempt: called with the end of each attempt.
+
+    Raises:
+        QueueUnavailableError: the server does not answer at the start.
+        SettingError: the secret or the allowed hosts make no sense.
+    """
+    await Deliverer(
+        outbox,
+        Guard(settings.allow_hosts),
+        await service_secret(client, settings),
+        # A delivery whose deliverer died is due again after three times this.
+        patience=min(_PATIENCE, settings.lease / 2),
+        on_attempt=on_attempt,
+    ).run()
+
+
+async def service_secret(client: Redis, settings: ServiceSettings) -> str:
+    """The secret that signs events: the setting's, else one that all processes share.
+
+    Raises:
+        QueueUnavailableError: the server does not answer.
+    """
+    if settings.webhook_secret is not None:
+        return settings.webhook_secret.get_secret_value()
+    await reply_of(client.set(keys.WEBHOOK_SECRET, new_secret(), nx=True))
+    kept: bytes = await reply_of(client.get(keys.WEBHOOK_SECRET))
+    return kept.decode()
 
 
 def _judged(

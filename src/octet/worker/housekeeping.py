@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Self
 import octet
 from octet.errors import OctetError
 from octet.jobs.durability import log_durability
+from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import EVERY as REAP_EVERY
 from octet.jobs.reaper import Reaper
+from octet.outbound.webhooks import deliver
 from octet.results.publication import sweep
-from octet.worker.callbacks import deliver
+from octet.worker import failpoints
 from octet.worker.tasks import end
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from octet.jobs.outbox import Delivery
+    from octet.outbound.webhooks import Attempt
     from octet.worker.assignment import Equipment
 
 log = logging.getLogger(__name__)
@@ -81,10 +85,19 @@ class Beside:
         await sweep(self._kit.buckets.output, _STAGED_LONG_AGO)
 
     async def _deliver(self) -> None:
-        await deliver(self._client, self._kit.service, self._kit.metrics)
+        def count(attempt: Attempt) -> None:
+            self._kit.metrics.callbacks.labels(attempt.end).inc()
+
+        await deliver(self._client, self._kit.service, _Outbox(self._client), count)
 
     async def _measure(self) -> None:
         self._kit.metrics.queue_depth.set(await JobQueue(self._client).depth())
+
+
+class _Outbox(Outbox):
+    async def finish(self, delivery: Delivery) -> bool:
+        failpoints.reached("callback")
+        return await super().finish(delivery)
 
 
 async def _again(every: float, turn: Callable[[], Awaitable[object]]) -> None:
