@@ -1,4 +1,7 @@
-"""`octet logs` and `octet key`. The parts themselves have their tests in their rooms."""
+"""`octet logs` and `octet key`, and settings with which no part of the service starts.
+
+The parts themselves have their tests in their rooms.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,14 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from octet.logbook import set_up_logging
 from octet.settings import ServiceSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import redis
 
@@ -68,6 +74,31 @@ def _following(url: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("command", [["api"], ["worker"], ["up", "--data-dir", "data"]])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OCTET_ALLOW_HOSTS", "http://hooks.lab"), ("OCTET_WEBHOOK_SECRET", "hunter2")],
+)
+def test_a_setting_that_would_stop_callbacks_ends_the_start(
+    command: list[str], variable: str, value: str, tmp_path: Path
+) -> None:
+    # when a part of the service is started with it
+    done = subprocess.run(
+        [sys.executable, "-m", "octet", *command],
+        env={**os.environ, variable: value},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    # then it ends with one line that names it, and shows no secret
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert variable in done.stderr
+    assert "hunter2" not in done.stderr
 
 
 def test_a_key_and_its_hash_fit_each_other_and_the_settings():

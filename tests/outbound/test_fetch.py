@@ -63,7 +63,9 @@ async def test_a_song_that_does_not_say_its_size_is_cut_off_at_the_limit() -> No
         (says(404), "answered 404"),
         (says(503), "answered 503"),
         (says(206, b"part"), "answered 206"),
-        (says(301, Location="http://127.0.0.1/other"), "redirects"),
+        (says(301), "answered 301"),
+        (says(302, Location="http://127.0.0.1:1/other"), "cannot be reached"),
+        (says(307, Location="http://a:b/"), "broke off"),
         (says(200, b"zip", Content_Encoding="gzip"), "compressed"),
         (says(200, b"short", Content_Length="100"), "broke off"),
         (b"SSH-2.0-OpenSSH\r\n", "broke off"),
@@ -89,6 +91,53 @@ async def test_a_server_that_drips_is_left_in_the_end() -> None:
 async def test_a_server_that_is_not_there() -> None:
     with pytest.raises(RemoteUnavailableError, match="cannot be reached"):
         await fetched("http://127.0.0.1:1/")
+
+
+def redirecting(times: int, target: str | None = None) -> Callable[[Received], bytes]:
+    """Redirects so many times, by turns with whole and partial addresses, then is the song."""
+
+    def answer(request: Received) -> bytes:
+        number = int(request.line.split()[1].lstrip("/"))
+        if number >= times:
+            return says(200, b"song")
+        host = f"http://{request.headers['host']}" if number % 2 else ""
+        return says(302, Location=target or f"{host}/{number + 1}")
+
+    return answer
+
+
+@pytest.mark.parametrize("times", [1, 5])
+async def test_a_few_redirects_are_followed(times: int) -> None:
+    async with receiver(redirecting(times)) as server:
+        assert await fetched(server.url("/0")) == b"song"
+        assert len(server.requests) == times + 1
+
+
+async def test_the_sixth_redirect_is_one_too_many() -> None:
+    async with receiver(redirecting(6)) as server:
+        with pytest.raises(RemoteUnavailableError, match="after 5 redirects"):
+            await fetched(server.url("/0"))
+        assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest",
+        "http://[::1]/",
+        "//10.0.0.1/",
+        "file:///etc/passwd",
+        "http://user:word@127.0.0.1/",
+        "http://2130706433/",
+    ],
+)
+async def test_each_redirect_is_checked_before_it_is_followed(
+    target: str, connections: list[Any]
+) -> None:
+    async with receiver(redirecting(9, target)) as server:
+        with pytest.raises(ForbiddenAddressError):
+            await fetched(server.url("/0"))
+        assert connections == [("127.0.0.1", server.port)]
 
 
 async def test_an_inside_address_is_never_asked(connections: list[Any]) -> None:

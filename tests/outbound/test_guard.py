@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +173,49 @@ async def test_a_name_that_leads_inside_is_refused_whatever_else_it_leads_to(
             with pytest.raises(ForbiddenAddressError):
                 await client.get("http://metadata.google.internal/")
     assert connections == []
+
+
+OWN = """
+import asyncio, socket, subprocess
+from octet.errors import ForbiddenAddressError
+from octet.outbound.guard import Guard
+
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+for address in ("8.8.4.99/32", "2a00:1450::99/128"):
+    subprocess.run(["ip", "addr", "add", address, "dev", "lo", "nodad"], check=True)
+server = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+server.settimeout(0)
+port = server.getsockname()[1]
+
+async def main():
+    for host in ("8.8.4.99", "[2a00:1450::99]"):
+        async with Guard().client(patience=1.0) as client:
+            try:
+                await client.get(f"http://{host}:{port}/")
+            except ForbiddenAddressError as error:
+                print(error.message)
+    async with Guard(["8.8.4.99"]).client(patience=0.5) as client:
+        try:
+            await client.get(f"http://8.8.4.99:{port}/")
+        except Exception as error:
+            print(type(error).__name__)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a network namespace is Linux' own")
+async def test_a_public_address_of_this_machine_is_inside() -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["unshare", "-rn", sys.executable, "-c", OWN],
+        capture_output=True,
+        text=True,
+    )
+    if "unshare" in done.stderr or "No such file" in done.stderr:
+        pytest.skip("no network namespace can be made here")
+    own = "the address is not allowed: it leads to this very machine"
+    assert done.stdout.splitlines() == [own, own, "ReadTimeout"], done.stderr
 
 
 async def test_a_name_that_changes_its_mind_cannot_lead_inside(connections: list[Any]) -> None:

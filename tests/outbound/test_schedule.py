@@ -58,6 +58,16 @@ def test_what_the_receiver_asks_for_is_honoured_within_bounds() -> None:
         ("", None),
         ("٣", None),
         ("9" * 400, 999999999999.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 251635075199.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 251635161539.0),
+        ("Fri, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Thu, 01 Jan 99999 00:00:00 GMT", None),
+        (f"Thu, 01 Jan {'9' * 40} 00:00:00 GMT", None),
+        (f"Thu, {'9' * 40} Jan 2026 00:00:00 GMT", None),
+        (f"Thu, 01 Jan 2026 {'9' * 40}:00:00 GMT", None),
+        (f"Thu, 01 Jan 2026 00:00:00 +{'9' * 40}", None),
+        (f"Thu, 01 Jan 2026 00:00:00 -{'9' * 12}", None),
+        ("9" * 5000 + " Jan 2026 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:

@@ -21,13 +21,19 @@ from octet.jobs.server import connect, reply_of
 from octet.outbound.guard import Guard
 from octet.outbound.schedule import Schedule
 from octet.outbound.sign import new_secret
-from octet.outbound.webhooks import Attempt, Deliverer, deliver, service_secret
+from octet.outbound.webhooks import (
+    Attempt,
+    Deliverer,
+    check_outbound,
+    deliver,
+    service_secret,
+)
 from octet.settings import ServiceSettings, read_settings
 from tests.chaos import rounds
 from tests.outbound.receiver import Received, Receiver, receiver, says
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 pytestmark = pytest.mark.anyio
 
@@ -157,6 +163,54 @@ async def test_the_receivers_wish_for_a_pause_is_honoured(outbox: Outbox) -> Non
             await emptied(outbox)
     assert len(moments) == 2
     assert moments[1] - moments[0] >= 0.99
+
+
+async def test_an_absurd_wish_for_a_pause_counts_as_an_attempt(outbox: Outbox) -> None:
+    ended: list[Attempt] = []
+    absurd = f"Thu, 01 Jan {'9' * 40} 00:00:00 GMT"
+    async with receiver(lambda _: says(503, Retry_After=absurd)) as server:
+        await outbox.add(server.url(), BODY)
+        async with running(outbox, on_attempt=ended.append):
+            await emptied(outbox)
+            await told(ended, 10)
+        assert len(server.requests) == 10
+
+
+async def test_a_fault_that_nobody_foresaw_counts_as_an_attempt(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return ["no address"]
+
+    ended: list[Attempt] = []
+    await outbox.add("http://odd.example/token", BODY)
+    settings: dict[str, Any] = {"events": QUICK, "idle": 0.02, "on_attempt": ended.append}
+    task = asyncio.create_task(Deliverer(outbox, Guard((), resolve), SECRET, **settings).run())
+    await emptied(outbox)
+    await told(ended, 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [attempt.end for attempt in ended] == ["failed"] * 9 + ["given up"]
+    assert any("unforeseen" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("allow_hosts", "http://hooks.lab", "OCTET_ALLOW_HOSTS"),
+        ("allow_hosts", "localhost,10.0.0.0/99", "OCTET_ALLOW_HOSTS"),
+        ("webhook_secret", "hunter2", "OCTET_WEBHOOK_SECRET"),
+        ("webhook_secret", "", "OCTET_WEBHOOK_SECRET"),
+    ],
+)
+def test_settings_that_stop_all_callbacks_are_refused_at_the_start(
+    setting: str, value: str, named: str
+) -> None:
+    check_outbound(read_settings(ServiceSettings))
+    with pytest.raises(SettingError, match=named) as caught:
+        check_outbound(read_settings(ServiceSettings, **{setting: value}))
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_pending_deliveries_survive_a_restart(outbox: Outbox, valkey_url: str) -> None:

@@ -38,8 +38,10 @@ def up(
 ) -> None:
     """Run the service: a private Valkey, the API, and a worker. Ctrl-C stops all in order."""
     from octet.launcher import Launcher
+    from octet.outbound.webhooks import check_outbound
 
     settings = read_settings(ServiceSettings, host=host, port=port)
+    check_outbound(settings)
     logging.basicConfig(format="octet: %(message)s", level=settings.log_level.upper())
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     if model is not None:
@@ -74,7 +76,9 @@ def api(
     """Serve the API. Everything else is set in the environment: see docs/settings.md."""
     settings = read_settings(ServiceSettings, host=host, port=port)
     from octet.api.server import serve
+    from octet.outbound.webhooks import check_outbound
 
+    check_outbound(settings)
     serve(settings, read_settings(SeparationSettings))
 
 
@@ -85,9 +89,11 @@ def worker(model: Model = None) -> None:
     """
     from octet.jobs.server import queue_url
     from octet.logbook import set_up_logging
+    from octet.outbound.webhooks import check_outbound
     from octet.worker.supervisor import Supervisor
 
     service = read_settings(ServiceSettings)
+    check_outbound(service)
     hidden = (service.minio_secret_key, service.webhook_secret)
     secret = [one.get_secret_value() for one in hidden if one is not None]
     set_up_logging("worker", service.log_level, queue_url(service), secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from octet.outbound.guard import Guard
 
 _CHUNK = 256 * 1024
+_MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ async def fetch(
 
     Args:
         url: as a client gave it.
-        guard: decides where it may lead. Redirects are not followed.
+        guard: decides where it may lead, and where each redirect may, of which at most 5 are
+            followed.
         limit: largest number of bytes; counted while they arrive.
         patience: seconds to wait for the connection, and for each further piece.
         total: seconds for the whole block, so that a server that sends a byte now and then
             cannot hold it forever.
 
     Raises:
-        ForbiddenAddressError: if the guard refuses the address.
+        ForbiddenAddressError: if the guard refuses the address, or that of a redirect.
         LimitError: if there is more than `limit`.
         RemoteUnavailableError: if the server does not answer with 200 and all of the bytes.
     """
@@ -59,8 +61,16 @@ async def fetch(
         async with (
             asyncio.timeout(total),
             guard.client(patience=patience) as client,
-            client.stream("GET", parsed) as answer,
+            AsyncExitStack() as held,
         ):
+            answer = await held.enter_async_context(client.stream("GET", parsed))
+            for _ in range(_MOST_REDIRECTS):
+                if answer.next_request is None:
+                    break
+                await held.aclose()
+                parsed = guard.parse(str(answer.next_request.url))
+                host = parsed.host
+                answer = await held.enter_async_context(client.stream("GET", parsed))
             _check(answer, host)
             size = _claimed(answer)
             if size is not None and size > limit:
@@ -73,9 +83,10 @@ async def fetch(
 
 
 def _check(answer: httpx.Response, host: str) -> None:
-    if answer.is_redirect:
+    if answer.next_request is not None:
         raise RemoteUnavailableError(
-            f"{host} redirects to another address", "give the address at which the song itself is"
+            f"{host} redirects once more, after {_MOST_REDIRECTS} redirects",
+            "give the address at which the song itself is",
         )
     if answer.status_code != 200:
         raise RemoteUnavailableError(f"{host} answered {answer.status_code}")
@@ -85,7 +96,7 @@ def _check(answer: httpx.Response, host: str) -> None:
 
 def _claimed(answer: httpx.Response) -> int | None:
     claim = answer.headers.get("content-length", "")
-    return int(claim) if claim.isdecimal() else None
+    return int(claim) if claim.isascii() and claim.isdecimal() and len(claim) < 20 else None
 
 
 async def _pieces(answer: httpx.Response, host: str, limit: int) -> AsyncIterator[bytes]:

@@ -2,8 +2,9 @@
 
 An address is parsed strictly, its name resolved once, every address that it stands for
 checked, and the connection made to the very address that was checked. The name stays in the
-Host header and in TLS, so that certificates are verified against it. Redirects are not
-followed, and proxies of the environment not used.
+Host header and in TLS, so that certificates are verified against it. This machine's own
+addresses are inside ones, public or not. Redirects are not followed, and proxies of the
+environment not used.
 """
 
 from __future__ import annotations
@@ -144,8 +145,7 @@ class Guard:
         else:
             found = [ip_address(text) for text in await self._look_up(host, port)]
         if host.rstrip(".") not in self._hosts:
-            for each in found:
-                self._check(each)
+            self._check(found)
         return [str(each) for each in found]
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
@@ -158,10 +158,14 @@ class Guard:
             raise RemoteUnavailableError(f"the name {host} cannot be resolved")
         return found
 
-    def _check(self, address: Address) -> None:
-        if is_public(address) or any(address in network for network in self._networks):
-            return
-        raise _forbidden("it leads to an inside address")
+    def _check(self, addresses: list[Address]) -> None:
+        others = [
+            each for each in addresses if not any(each in network for network in self._networks)
+        ]
+        if not all(map(is_public, others)):
+            raise _forbidden("it leads to an inside address")
+        if any(map(_is_own, others)):
+            raise _forbidden("it leads to this very machine")
 
     def client(self, *, patience: float = 10.0) -> httpx.AsyncClient:
         """A client that goes through this guard with every request.
@@ -232,6 +236,21 @@ def is_public(address: Address) -> bool:
     if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
         return False
     return not any(address in network for network in _INSIDE_6)
+
+
+def _is_own(address: Address) -> bool:
+    """Whether an address belongs to an interface of this machine.
+
+    The system chooses the source of a datagram to its own address: that address itself.
+    Connecting a datagram socket sends nothing.
+    """
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(probe.getsockname()[0]) == address
+    except OSError:  # there is no way to it
+        return False
 
 
 def literal(host: str) -> Address | None:

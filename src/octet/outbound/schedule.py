@@ -56,7 +56,10 @@ LAB = Schedule((5.0, _MINUTE))
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """The header Retry-After (RFC 9110, section 10.2.3) in seconds from `now`; None if unusable."""
+    """The header Retry-After (RFC 9110, section 10.2.3) in seconds from `now`; None if unusable.
+
+    A receiver may write anything there: nothing is raised, and nothing below 0 is returned.
+    """
     if value is None:
         return None
     text = value.strip()
@@ -64,8 +67,8 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return float(text[:12])
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, IndexError):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, IndexError, OverflowError, TypeError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

@@ -31,8 +31,8 @@ def check_secret(secret: str) -> str:
         key = b""
     if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
         raise SettingError(
-            "the secret for events is not usable",
-            "OCTET_WEBHOOK_SECRET is whsec_ and 24 to 64 bytes in base64",
+            "OCTET_WEBHOOK_SECRET cannot sign events",
+            "it must be whsec_ and 24 to 64 bytes in base64, or unset: then one is made",
         )
     return secret
 

@@ -215,6 +215,9 @@ class Deliverer:
         except OctetError as error:
             final = isinstance(error, ForbiddenAddressError)
             return Attempt(delivery, "given up" if final else "failed", 0, error.message), None
+        except Exception as error:  # it counts too: what is not counted is repeated for ever
+            _log.exception("an unforeseen fault of a delivery to %s", _host(delivery.url))
+            return Attempt(delivery, "failed", 0, type(error).__name__), None
 
     def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Octet-Outcome": delivery.outcome}
@@ -265,6 +268,17 @@ async def service_secret(client: Redis, settings: ServiceSettings) -> str:
     await reply_of(client.set(keys.WEBHOOK_SECRET, new_secret(), nx=True))
     kept: bytes = await reply_of(client.get(keys.WEBHOOK_SECRET))
     return kept.decode()
+
+
+def check_outbound(settings: ServiceSettings) -> None:
+    """Refuses settings with which callbacks and imports could never work, at the start.
+
+    Raises:
+        SettingError: OCTET_ALLOW_HOSTS or OCTET_WEBHOOK_SECRET is not usable.
+    """
+    Guard(settings.allow_hosts)
+    if settings.webhook_secret is not None:
+        check_secret(settings.webhook_secret.get_secret_value())
 
 
 def _judged(
