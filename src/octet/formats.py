@@ -110,7 +110,8 @@ class Encoding:
         if self.bitrate is None:
             return
         if self.format.bitrates is None:
-            raise SettingError(f"{self.name} has no bit rate to choose", "Leave it out")
+            have = ", ".join(name for name, one in FORMATS.items() if one.bitrates)
+            raise SettingError(f"{self.name} has no bit rate to choose", f"{have} have")
         least, most = self.format.bitrates
         if not least <= self.bitrate <= most:
             raise SettingError(

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+from octet.cli import separate as command
+from octet.errors import ModelError
+from octet.separation.model import ONCE
+from octet.separation.separator import Separator
 from octet.tracks import TRACKS
+from tests.separation.sources import Shares
 
 RATE = 44_100
 
@@ -136,6 +143,7 @@ def test_a_terminal_gets_no_sequences_from_names(tmp_path):
         (["--tracks", "banjo"], "there is no track 'banjo'"),
         (["--bits", "12"], "OCTET_BITS"),
         (["--format", "ogg", "--bits", "24"], "ogg does not hold 24 bits"),
+        (["--format", "flac", "--bitrate", "192"], "flac has no bit rate to choose. mp3, "),
         (["--overlap", "1.5"], "OCTET_OVERLAP"),
         (["--device", "cuda"], "cuda"),
     ],
@@ -159,7 +167,7 @@ def test_a_read_only_output_is_explained(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_nothing_behind(tmp_path, number):
     # given a separation under way
     make_song(tmp_path / "song.wav", 120)
@@ -182,7 +190,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path, number):
     finally:
         process.kill()
     # then it ends soon, says so, and nothing half-written is left
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert process.returncode == 128 + number
     assert "Traceback" not in error
     assert names(tmp_path) <= {"song.wav", "out"}
     assert not list((tmp_path / "out").iterdir())
@@ -218,11 +226,122 @@ def test_a_terminal_sees_a_bar_with_seconds_left(tmp_path):
     assert "00:0" in text
 
 
-def test_a_closed_pipe_is_no_error_report(tmp_path):
+def two_songs(folder: Path, first: str = "first.wav") -> tuple[str, str]:
+    make_song(folder / first, 0.2)
+    make_song(folder / "second.wav", 0.2)
+    return first, "second.wav"
+
+
+def separated(folder: Path) -> set[str]:
+    """The songs of which there is a whole result."""
+    return {path.parent.name for path in folder.glob("separated/*/manifest.json")}
+
+
+def test_a_closed_pipe_ends_no_batch_and_is_no_error_report(tmp_path):
     # given a reader that goes at once (octet ... | head -0)
-    make_song(tmp_path / "song.wav", 0.2)
-    command = f"{sys.executable} -m octet separate song.wav --json | true"
+    two_songs(tmp_path)
+    pipe = f"{sys.executable} -m octet separate first.wav second.wav --json | true"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["bash", "-c", pipe], cwd=tmp_path, capture_output=True, text=True, check=False
     )
+    assert "octet: " not in done.stderr
     assert "Traceback" not in done.stderr
+    assert separated(tmp_path) == {"first", "second"}
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_full_disks_behind_the_output_end_no_batch(tmp_path, options):
+    # given output that goes to a full disk
+    songs = two_songs(tmp_path)
+    separate = [sys.executable, "-m", "octet", "separate", *songs, *options]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            separate, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100
+        )
+        # then it is said once, the exit status is 1, and all songs are done
+        assert done.returncode == 1
+        assert done.stderr.count("cannot write to standard output: No space left") == 1
+        assert "Traceback" not in done.stderr
+        assert separated(tmp_path) == {"first", "second"}
+        # and where the messages cannot be written either, nobody is left to be told
+        quiet = subprocess.run(
+            [*separate, "missing.wav"], cwd=tmp_path, stdout=full, stderr=full, timeout=100
+        )
+        assert quiet.returncode == 1
+
+
+def test_no_name_and_no_encoding_of_the_terminal_ends_a_batch(tmp_path):
+    # given names that are not UTF-8, or markup for terminals, before another song
+    latin = os.fsdecode(b"caf\xe9.wav")
+    songs = ("[red]x[bold].wav", "[x.wav", latin, "Ünïcödé 練習.wav", "next.wav")
+    for name in songs:
+        make_song(tmp_path / name, 0.2)
+    # when the terminal takes UTF-8, or ASCII alone
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for encoding in ({}, {"PYTHONIOENCODING": "ascii"}, plain):
+        for options in ([], ["--json"]):
+            done = octet(
+                *("separate", *songs, "--tracks", "vocals", *options), cwd=tmp_path, **encoding
+            )
+            # then all are done
+            assert done.returncode == 0, done.stderr
+            assert len(separated(tmp_path)) == len(songs)
+            shutil.rmtree(tmp_path / "separated" / "next")
+        # and their manifests are JSON, in which stray bytes have become U+FFFD
+        printed = [json.loads(line)["song"]["name"] for line in done.stdout.splitlines()]
+        assert printed == [*songs[:2], "caf\ufffd.wav", *songs[3:]]
+        written = tmp_path / "separated" / latin[:-4] / "manifest.json"
+        assert json.loads(written.read_bytes())["song"]["name"] == "caf\ufffd.wav"
+
+
+def test_standard_input_is_a_song(tmp_path):
+    # given a song that comes through a pipe
+    song = make_song(tmp_path / "song.wav", 0.5).read_bytes()
+    separate = [sys.executable, "-m", "octet", "separate", "-", "--json"]
+    environment = {**os.environ, "OCTET_SCRATCH": str(tmp_path)}
+
+    def run(data: bytes, **more: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            separate, cwd=tmp_path, env={**environment, **more}, input=data, capture_output=True
+        )
+
+    # when it is separated, then its folder and its name are `stdin`
+    done = run(song)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["song"]["name"] == "stdin"
+    assert separated(tmp_path) == {"stdin"}
+    # and what is no song, or too large, is refused as a file is
+    empty = run(b"")
+    assert (empty.returncode, b"is empty" in empty.stderr) == (1, True)
+    large = run(song, OCTET_MAX_BYTES="1000")
+    assert (large.returncode, b"OCTET_MAX_BYTES" in large.stderr) == (1, True)
+    # and nothing is left in the scratch folder
+    assert names(tmp_path) == {"song.wav", "separated"}
+
+
+class BrokenForOne(Shares):
+    """A model that gives up, or shows a fault of the program, for songs of some lengths."""
+
+    def stems(self, song, passes=ONCE):
+        if song.samples == RATE // 10:
+            raise ModelError("the network gave what are no numbers")
+        if song.samples == RATE // 5:
+            raise ZeroDivisionError("division by zero")
+        yield from super().stems(song, passes)
+
+
+def test_a_model_or_a_program_that_fails_for_one_song_ends_no_batch(tmp_path, monkeypatch, capfd):
+    # given a model that fails for two of three songs
+    monkeypatch.setattr(command, "load", lambda *_: Separator(BrokenForOne()))
+    files = [
+        str(make_song(tmp_path / f"{name}.wav", seconds))
+        for name, seconds in (("model", 0.1), ("program", 0.2), ("good", 0.3))
+    ]
+    # when they are separated in one call
+    with pytest.raises(typer.Exit):
+        command.separate(files, output=tmp_path / "separated")
+    # then each failure is one line with its name, and the third is done
+    said = capfd.readouterr().err.splitlines()
+    assert "octet: model.wav: the network gave what are no numbers" in said
+    assert "octet: program.wav: unforeseen ZeroDivisionError('division by zero')" in said
+    assert separated(tmp_path) == {"good"}

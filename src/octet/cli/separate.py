@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from octet.audio.files import refusal
 from octet.cli.console import fail, note, progress, say, say_json, say_table
-from octet.errors import AudioError, OutputError, SettingError
-from octet.formats import FormatName  # noqa: TC001  # typer reads it
+from octet.errors import NotAudioError, OctetError, SettingError
+from octet.formats import FORMATS, FormatName
 from octet.settings import DeviceName, PrecisionName, SeparationSettings, read_settings
 from octet.tracks import folder_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from octet.results.manifest import Manifest
     from octet.separation.separator import Separator
 
 
+_BLOCK = 1 << 20
+_WITH_BITRATE = ", ".join(name for name, one in FORMATS.items() if one.bitrates)
+
+
 def separate(
-    files: Annotated[list[Path], typer.Argument(help="Songs; put -- before names with a dash.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Songs, - for standard input; put -- before names with a dash."),
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the folders of tracks.")
     ] = Path("separated"),
@@ -32,7 +45,7 @@ def separate(
         FormatName | None, typer.Option("--format", help="File format of the tracks.")
     ] = None,
     bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (float) for flac and wav.")] = None,
-    bitrate: Annotated[int | None, typer.Option(help="kb/s for mp3, ogg, opus, m4a.")] = None,
+    bitrate: Annotated[int | None, typer.Option(help=f"kb/s for {_WITH_BITRATE}.")] = None,
     tracks: Annotated[
         str | None, typer.Option(help="Only these, comma-separated: vocals,instrumental,...")
     ] = None,
@@ -61,18 +74,18 @@ def separate(
     if not as_json:
         note(separator.model.description)
     failed = False
-    for file, name in zip(files, folder_names(files), strict=True):
-        folder = output / name
+    songs = [Path("stdin" if file == "-" else file) for file in files]
+    for file, song, name in zip(files, songs, folder_names(songs), strict=True):
         try:
-            done = _separate_one(separator, file, folder)
-        except (AudioError, OutputError) as error:
-            fail(f"{file.name or file}: {error}")
+            done = _separate_one(separator, file, output / name)
+            if as_json:
+                say_json(json.loads(done.to_json()), indent=None)
+            else:
+                _report(done, output / name)
+        except Exception as error:  # whatever it is, the songs that follow are not to blame
+            reason = error if isinstance(error, OctetError) else f"unforeseen {error!r}"
+            fail(f"{song.name or song}: {reason}")
             failed = True
-            continue
-        if as_json:
-            say_json(json.loads(done.to_json()), indent=None)
-        else:
-            _report(done, folder)
     if failed:
         raise typer.Exit(1)
 
@@ -94,11 +107,33 @@ def _names(tracks: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _separate_one(separator: Separator, file: Path, folder: Path) -> Manifest:
-    with progress() as show:
+def _separate_one(separator: Separator, file: str, folder: Path) -> Manifest:
+    with ExitStack() as stack:
+        path = stack.enter_context(_standard_input(separator)) if file == "-" else Path(file)
+        show = stack.enter_context(progress())
         return separator.separate(
-            file, folder, on_progress=lambda share: show(file.name, share, 1.0)
+            path, folder, on_progress=lambda share: show(path.name, share, 1.0)
         )
+
+
+@contextmanager
+def _standard_input(separator: Separator) -> Iterator[Path]:
+    """Standard input as a file in the scratch folder: a song is read more than once."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise NotAudioError("nothing comes in", "Write octet separate - < song.mp3")
+    most = separator.limits.max_bytes
+    with ExitStack() as stack:
+        try:
+            folder = TemporaryDirectory(prefix="octet-", dir=separator.scratch)
+            path = Path(stack.enter_context(folder)) / "stdin"
+            with path.open("wb") as file:
+                while block := sys.stdin.buffer.read(_BLOCK):
+                    file.write(block)
+                    if most is not None and file.tell() > most:
+                        break  # the separator refuses it, as it does any other file
+        except OSError as error:
+            raise refusal(separator.scratch, error) from error
+        yield path
 
 
 def _report(done: Manifest, folder: Path) -> None:
