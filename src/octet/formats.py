@@ -57,12 +57,47 @@ FORMATS = {
         Format("mp3", "audio/mpeg", _MP3_RATES, bitrates=(8, 320), bitrate=320),
         Format("flac", "audio/flac", bits=(16, 24)),
         Format("wav", "audio/wav", bits=(16, 24, 32)),
-        Format("ogg", "audio/ogg", _VORBIS_RATES),
+        Format("ogg", "audio/ogg", _VORBIS_RATES, bitrates=(64, 500), bitrate=256),
         Format("opus", "audio/ogg", (48000,), bitrates=(16, 510), bitrate=256),
         Format("m4a", "audio/mp4", _AAC_RATES, bitrates=(32, 512), bitrate=256),
     )
 }
 """The formats by name."""
+
+
+_UNREAD = (
+    (b"DSD ", "DSD sound (DSF)"),
+    (b"FRM8", "DSD sound (DSDIFF)"),
+    (b"#!AMR", "AMR speech"),
+    (b".RMF", "a RealMedia file"),
+    (b".ra\xfd", "a RealAudio file"),
+    (b"MP+", "a Musepack file"),
+    (b"MPCK", "a Musepack file"),
+    (b"tBaK", "a TAK file"),
+    (b"OFR ", "an OptimFROG file"),
+    (b"ajkg", "a Shorten file"),
+    (b"Creative Voice File", "a Creative Voice file"),
+    (b"MThd", "a MIDI file (notes, no sound)"),
+    (b"Extended Module", "a tracker module (notes, no recording)"),
+    (b"IMPM", "a tracker module (notes, no recording)"),
+    (b"#EXTM3U", "a playlist"),
+    (b"[playlist]", "a playlist"),
+    (b"ffconcat", "a playlist"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"<!DOCTYPE", "a web page"),
+    (b"<html", "a web page"),
+)
+
+
+def unread_kind(head: bytes) -> str | None:
+    """What a file is that is not read, as far as its first bytes tell: "a MIDI file"."""
+    return next((kind for sign, kind in _UNREAD if head.startswith(sign)), None)
 
 
 @dataclass(frozen=True)
@@ -73,8 +108,8 @@ class Encoding:
         name: one of `FORMATS`.
         bits: a sample, of a lossless format: 16 or 24, and 32 for floating point in wav. None
             takes the song's own (see `for_song`), or 16 where there is no song to ask.
-        bitrate: kilobits a second of mp3, opus or m4a. None takes the format's own default
-            (mp3: 320). MP3 below 32 kHz has a lower ceiling, to which it is brought down.
+        bitrate: kilobits a second of a lossy format, in ogg about so many. None takes the format's
+            own default (mp3: 320). MP3 below 32 kHz has a lower ceiling, which it is cut to.
         quality: of mp3, how hard the encoder tries: 0 (slowest) to 9 (fastest); None is 5.
 
     Raises:

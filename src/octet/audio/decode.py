@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 
-from octet.audio.container import DEMUXERS, open_container
 from octet.audio.files import SourceFile
+from octet.audio.ogg import links
+from octet.audio.resample import Resampler
 from octet.audio.samples import frame_samples, two_channels
-from octet.audio.song import Limits, SongInfo, as_cover, clean_tags
-from octet.audio.truncation import bytes_beyond, bytes_missing, claim_of, data_chunk, is_cut_off
+from octet.audio.song import Limits, SongInfo
+from octet.audio.sound import AGAIN, Silence, SoundStream, clock
+from octet.audio.truncation import bytes_beyond, bytes_missing, data_chunk
 from octet.errors import DamagedAudioError, LimitError, NotAudioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import Self
 
-    from octet.audio.song import Cover
+    from octet.audio.ogg import Link
     from octet.audio.truncation import Claim
 
-_SYNCHRONISED = frozenset(("mp3", "aac"))
-"""Containers without a frame of their own: decoders look for the beginning of each packet."""
-
-_AGAIN = "Copy or download the song again"
 _BLOCK = 1 << 15
 _JUNK = 1 << 16
 """Bytes after the sound of a WAV that are taken for nothing."""
@@ -41,6 +41,10 @@ class SongReader:
         path: the file.
         limits: what is accepted.
 
+    Attributes:
+        info: what the file says of itself.
+        silenced: seconds of silence given so far in the place of what is damaged.
+
     Raises:
         NotAudioError: it is not a file, or nothing in it is sound.
         DamagedAudioError: it is sound, but broken.
@@ -49,36 +53,31 @@ class SongReader:
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._position = 0
-        self._broken_at: int | None = None
+        self.silenced = 0.0
+        self._seconds = 0.0  # of the links that were read to their ends
         with ExitStack() as stack:
             self.source = stack.enter_context(SourceFile(path, self.limits))
-            self._container, self._stream = open_container(self.source)
-            stack.callback(self._container.close)
-            self._kind = DEMUXERS[self._container.format.name]
-            self._cover: Cover | None = None
-            self._first_byte: int | None = None
-            self._frames = self._decoded()
+            self._links: list[Link] = links(self.source)
+            first = self._links[0] if self._links else None
+            self._stream = stack.enter_context(self._opened(first))
+            self._frames = self._stream.frames()
             self._first = next(self._frames, None)
-            if self._first is None:
+            if not isinstance(self._first, av.AudioFrame):
                 raise NotAudioError(f"{self.source.path} holds no sound that can be decoded")
             self._check_frame(self._first)
-            self.info = self._described(self._first)
+            self.info: SongInfo = self._stream.info(self._first)
+            if len(self._links) > 1:
+                self.info = replace(self.info, duration=None)
             self._stack = stack.pop_all()
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The whole song, once, in blocks of float32 of shape (2, n), see `decode`."""
-        claim = claim_of(
-            self.source,
-            self._container,
-            self._stream,
-            self._kind,
-            self._first_byte,
-            self.info.bits is not None,
-        )
-        blocks = self._unlimited_blocks()
-        yield from _without_padding(blocks, claim) if claim else blocks
-        self._check_end(claim)
+        assert self._first is not None  # noqa: S101  # the constructor refuses what has none
+        yield from self._sound(self._stream, chain((self._first,), self._frames))
+        for link in self._links[1:]:
+            with self._opened(link) as stream:
+                yield from self._at_the_songs_rate(stream, stream.frames())
+        self._check_size()
 
     def close(self) -> None:
         """Closes the file."""
@@ -90,103 +89,88 @@ class SongReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _described(self, frame: av.AudioFrame) -> SongInfo:
-        container, stream = self._container, self._stream
-        duration = None
-        if container.duration is not None and container.duration > 0:
-            duration = container.duration / av.time_base
-        return SongInfo(
-            container=self._kind,
-            codec=stream.codec_context.codec.name.removesuffix("float"),
-            rate=frame.sample_rate,
-            channels=frame.layout.nb_channels,
-            layout=frame.layout.name,
-            bits=bits_of(stream.codec_context),
-            duration=duration,
-            tags=clean_tags(container.metadata, stream.metadata),
-            cover=self._cover,
-        )
+    def _opened(self, link: Link | None) -> SoundStream:
+        source = self.source.part(link.start, link.end) if link else self.source
+        skip = self.limits.damaged == "skip"
+        return SoundStream(source, link, skip_damaged=skip, before=self._seconds)
 
-    def _decoded(self) -> Iterator[av.AudioFrame]:
-        """Frames of sound; pictures on the way become the cover."""
-        for packet in self._packets():
-            if packet.stream is not self._stream:
-                self._cover = self._cover or as_cover(bytes(packet))
-                continue
-            if self._first_byte is None:
-                self._first_byte = packet.pos
-            yield from self._frames_of(packet)
-
-    def _packets(self) -> Iterator[av.Packet[Any]]:
-        attached = av.stream.Disposition.attached_pic
-        pictures = [one for one in self._container.streams.video if one.disposition & attached]
-        try:
-            yield from self._container.demux(self._stream, *pictures)
-        except IndexError:
-            # At its very end PyAV stumbles over streams that turned up on the way (MPEG-TS).
+    def _at_the_songs_rate(
+        self, stream: SoundStream, frames: Iterator[av.AudioFrame | Silence]
+    ) -> Iterator[np.ndarray]:
+        """A later link's blocks: a chain may change its rate, a song does not."""
+        first = next(frames, None)
+        if not isinstance(first, av.AudioFrame):
             return
-        except (av.FFmpegError, OSError) as error:
-            raise self._damage() from error
+        self._check_frame(first)
+        blocks = self._sound(stream, chain((first,), frames))
+        if first.sample_rate == self.info.rate:
+            yield from blocks
+            return
+        resampler = Resampler(first.sample_rate, self.info.rate)
+        for block in blocks:
+            yield resampler.process(block)
+        yield resampler.process(np.zeros((2, 0), np.float32), last=True)
 
-    def _frames_of(self, packet: av.Packet[Any]) -> list[av.AudioFrame]:
-        """Decodes a packet, and judges what cannot be decoded.
+    def _sound(
+        self, stream: SoundStream, frames: Iterable[av.AudioFrame | Silence]
+    ) -> Iterator[np.ndarray]:
+        """A stream's blocks without what encoders put before and after the sound."""
+        claim = stream.claim()
+        blocks = self._decoded(stream, frames)
+        yield from _without_padding(blocks, claim) if claim else blocks
+        before, self._seconds = self._seconds, self._seconds + stream.position / stream.rate
+        self.silenced += stream.silenced / stream.rate
+        # How much silence belongs in the place of what is damaged is an estimate.
+        if claim and stream.position + stream.silenced < claim.least:
+            raise self._shortage(before + claim.samples / stream.rate)
 
-        An MP3 may begin and end with bytes that are no sound (tags, cut frames, junk), as all
-        players allow; anything else is damage.
-        """
-        lenient = self._kind in _SYNCHRONISED
-        # A WAV may end within a packet of FFmpeg's, if its header does not know its size.
-        if packet.is_corrupt and packet.size and not lenient and self._kind != "wav":
-            raise self._damage()
-        try:
-            frames = self._stream.decode(packet)
-        except av.EOFError:
-            return []
-        except av.FFmpegError as error:
-            if not lenient:
-                raise self._damage() from error
-            if self._position and self._broken_at is None and not _is_tag(packet):
-                self._broken_at = self._position
-            return []
-        if frames and self._broken_at is not None:
-            raise self._damage(self._broken_at)
-        return frames
-
-    def _unlimited_blocks(self) -> Iterator[np.ndarray]:
+    def _decoded(
+        self, stream: SoundStream, frames: Iterable[av.AudioFrame | Silence]
+    ) -> Iterator[np.ndarray]:
         """All that can be decoded, mixed down, checked for what is not a number."""
         position = 0
-        for frame in self._joined():
-            names = tuple(channel.name for channel in frame.layout.channels)
-            block = two_channels(frame_samples(frame), names)
+        for frame in self._joined(stream, frames):
+            if isinstance(frame, Silence):
+                block = np.zeros((2, frame.samples), np.float32)
+            else:
+                names = tuple(channel.name for channel in frame.layout.channels)
+                block = two_channels(frame_samples(frame, stream.gain), names)
             if not np.isfinite(block).all():
                 place = position + int(np.isfinite(block).all(axis=0).argmin())
                 raise DamagedAudioError(
                     f"{self.source.path} holds samples that are not numbers"
-                    f" (at {clock(place / self.info.rate)})",
+                    f" (at {stream.clock(place)})",
                     "Export the song again",
                 )
             position += block.shape[1]
             yield block
 
-    def _joined(self) -> Iterator[av.AudioFrame]:
+    def _joined(
+        self, stream: SoundStream, frames: Iterable[av.AudioFrame | Silence]
+    ) -> Iterator[av.AudioFrame | Silence]:
         """Frames joined to long ones, within the limits: what follows costs time per frame."""
-        frame, self._first = self._first, None
         fifo, kind = av.AudioFifo(), None
-        while frame is not None:
+        for frame in frames:
+            self._check_length(stream)
+            if isinstance(frame, Silence):
+                yield from _rest(fifo)
+                yield frame
+                continue
             if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                if fifo.samples and (rest := fifo.read()):
-                    yield rest
+                yield from _rest(fifo)
                 self._check_frame(frame)
+                if frame.sample_rate != stream.rate:
+                    raise DamagedAudioError(
+                        f"{self.source.path} changes from {stream.rate} to {frame.sample_rate} Hz"
+                        f" at {stream.clock()}",
+                        "Convert the song to one sample rate, as a WAV for instance",
+                    )
                 fifo = av.AudioFifo()
             frame.pts = None  # gaps in time are not filled
             fifo.write(frame)
-            self._position += frame.samples
-            self._check_length()
-            if fifo.samples >= _BLOCK and (joined := fifo.read()):
-                yield joined
-            frame = next(self._frames, None)
-        if fifo.samples and (rest := fifo.read()):
-            yield rest
+            if fifo.samples >= _BLOCK:
+                yield from _rest(fifo)
+        yield from _rest(fifo)
 
     def _check_frame(self, frame: av.AudioFrame) -> None:
         limits, rate, channels = self.limits, frame.sample_rate, frame.layout.nb_channels
@@ -201,48 +185,34 @@ class SongReader:
                 f" {limits.min_rate} to {limits.max_rate}",
                 "Convert the song to 44100 Hz",
             )
-        if self._position and rate != self.info.rate:
-            raise DamagedAudioError(
-                f"{self.source.path} changes from {self.info.rate} to {rate} Hz"
-                f" at {clock(self._position / self.info.rate)}",
-                "Convert the song to one sample rate, as a WAV for instance",
-            )
 
-    def _check_length(self) -> None:
+    def _check_length(self, stream: SoundStream) -> None:
         most = self.limits.max_seconds
-        if most is not None and self._position > most * self.info.rate:
+        if most is not None and self._seconds + stream.position / stream.rate > most:
             raise LimitError(
                 f"{self.source.path} is longer than the {most:g} seconds that are allowed",
                 "Give a shorter song, or raise the limit (OCTET_MAX_SECONDS)",
             )
 
-    def _check_end(self, claim: Claim | None) -> None:
-        """Compares what was read with what the file promises."""
-        if claim is not None and self._position < claim.samples - claim.tolerance:
-            raise self._shortage(claim.samples)
-        if self._kind == "ogg" and is_cut_off(self.source):
-            raise self._damage()
-        if self._kind == "wav" and (chunk := data_chunk(self.source)) and chunk.size:
-            if missing := bytes_missing(self.source, chunk):
-                raise self._shortage(self._position * chunk.size // (chunk.size - missing))
-            if bytes_beyond(self.source, chunk) > _JUNK:
-                raise DamagedAudioError(
-                    f"{self.source.path} goes on after {clock(self._position / self.info.rate)},"
-                    " where its header says that it ends",
-                    "Export the song again",
-                )
+    def _check_size(self) -> None:
+        """Compares what was read of a WAV with the size in its header."""
+        chunk = data_chunk(self.source) if self._stream.kind == "wav" else None
+        if chunk is None or not chunk.size:
+            return
+        if missing := bytes_missing(self.source, chunk):
+            raise self._shortage(self._seconds * chunk.size / (chunk.size - missing))
+        if bytes_beyond(self.source, chunk) > _JUNK:
+            raise DamagedAudioError(
+                f"{self.source.path} goes on after {clock(self._seconds)}, where its header says"
+                " that it ends",
+                "Export the song again",
+            )
 
-    def _shortage(self, promised: int) -> DamagedAudioError:
-        read, whole = (clock(samples / self.info.rate) for samples in (self._position, promised))
+    def _shortage(self, promised: float) -> DamagedAudioError:
+        read, whole = clock(self._seconds), clock(promised)
         return DamagedAudioError(
-            f"{self.source.path} is cut off or broken: of {whole} only {read} can be read", _AGAIN
+            f"{self.source.path} is cut off or broken: of {whole} only {read} can be read", AGAIN
         )
-
-    def _damage(self, position: int | None = None) -> DamagedAudioError:
-        if self._position == 0:
-            return DamagedAudioError(f"{self.source.path} is broken at its beginning", _AGAIN)
-        at = clock((self._position if position is None else position) / self.info.rate)
-        return DamagedAudioError(f"{self.source.path} is cut off or broken at {at}", _AGAIN)
 
 
 def probe(path: Path, limits: Limits | None = None) -> SongInfo:
@@ -275,37 +245,21 @@ def decode(path: Path, limits: Limits | None = None) -> Iterator[np.ndarray]:
         yield from reader.blocks()
 
 
-def clock(seconds: float) -> str:
-    """A time in a song as people write it: 3:25.1."""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f}:{rest:04.1f}"
-
-
-def bits_of(context: av.AudioCodecContext) -> int | None:
-    """Bits a sample of a lossless codec, None of a lossy one."""
-    name, extra, kind = context.codec.name, context.extradata or b"", context.format.name
-    if name in ("pcm_alaw", "pcm_mulaw"):
-        return None
-    if name.startswith("pcm_"):
-        return int("".join(filter(str.isdigit, name)))
-    if name == "flac" and len(extra) >= 34:  # STREAMINFO, RFC 9639, 8.2
-        return ((extra[12] & 1) << 4 | extra[13] >> 4) + 1
-    if name == "alac" and len(extra) > 17:  # the bit depth in Apple's cookie
-        return extra[17]
-    if name in ("flac", "alac", "ape", "tta", "wavpack", "wmalossless"):
-        return {"u8": 8, "s16": 16, "flt": 32}.get(kind.removesuffix("p"), 24)
-    return None
-
-
-def _is_tag(packet: av.Packet[Any]) -> bool:
-    return bytes(packet)[:8].startswith((b"ID3", b"TAG", b"APETAGEX", b"LYRICSBE"))
+def _rest(fifo: av.AudioFifo) -> Iterator[av.AudioFrame]:
+    if fifo.samples and (frame := fifo.read()):
+        yield frame
 
 
 def _without_padding(blocks: Iterator[np.ndarray], claim: Claim) -> Iterator[np.ndarray]:
-    """Drops what follows the claimed end, unless it is too much to be an encoder's padding."""
+    """Drops what lies before the claimed start, and what follows the claimed end.
+
+    Unless that is too much to be an encoder's padding.
+    """
     held: list[np.ndarray] = []
-    room, surplus = claim.samples, claim.surplus
-    for block in blocks:
+    priming, room, surplus = claim.priming, claim.samples, claim.surplus
+    for whole in blocks:
+        block = whole[:, priming:]
+        priming = max(0, priming - whole.shape[1])
         count = block.shape[1]
         inside = min(count, room)
         room -= inside

@@ -10,7 +10,7 @@ import numpy as np
 
 from octet.audio.files import EncodedFile, OutputFile
 from octet.audio.mp3 import QUALITY, Mp3File
-from octet.audio.muxed import MuxedFile, sample_kind, set_ogg_length
+from octet.audio.muxed import MuxedFile, sample_kind
 from octet.audio.resample import Resampler
 from octet.audio.song import cover_size, track_tags
 
@@ -92,7 +92,7 @@ class Encoder:
         try:
             if self._resampler is not None:
                 self._put(self._resampler.process(np.zeros((2, 0), np.float32), last=True))
-            self._guarded(self._finish)
+            self._guarded(self._sink.finish)
             size, digest = self._file.complete()
         except BaseException:
             self.abort()
@@ -105,14 +105,18 @@ class Encoder:
 
     def _open(self, tags: Mapping[str, str], cover: Cover | None) -> None:
         encoding = self.encoding
+        bitrate = encoding.bitrate or encoding.format.bitrate or 0
+        self._kind = sample_kind(encoding)
         self._sink: _Sink
         if encoding.name == "mp3":
-            bitrate = encoding.bitrate or encoding.format.bitrate or 0
             quality = QUALITY if encoding.quality is None else encoding.quality
             self._kind = "s16"
             self._sink = Mp3File(self._file, self.rate, bitrate, quality, tags, cover)
+        elif encoding.name == "ogg":
+            from octet.audio.vorbis import VorbisFile  # no other format needs libsndfile
+
+            self._sink = VorbisFile(self._file, self.rate, bitrate, tags, cover)
         else:
-            self._kind = sample_kind(encoding)
             self._sink = MuxedFile(self._file, encoding, self.rate, tags, cover)
 
     def _put(self, block: np.ndarray) -> None:
@@ -129,12 +133,6 @@ class Encoder:
         else:
             samples = np.ascontiguousarray(piece.T, np.float32)
         self._guarded(lambda: self._sink.write(samples))
-
-    def _finish(self) -> None:
-        self._sink.finish()
-        if self.encoding.name == "ogg":
-            # FFmpeg's encoder rounds the length up to its own blocks.
-            set_ogg_length(self._file, self._samples)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Does some work; FFmpeg may hide why it failed, or that it did, the file does not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import hashlib
 import os
@@ -43,7 +44,7 @@ class SourceFile:
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = Path(path)
-        self._position = 0
+        self._position = self._start = 0
         try:
             self._fd = _opened(self.path)
         except (OSError, ValueError) as error:
@@ -72,7 +73,13 @@ class SourceFile:
 
     def pread(self, count: int, offset: int) -> bytes:
         """Up to `count` bytes from `offset` on."""
-        return os.pread(self._fd, count, offset)
+        return os.pread(self._fd, max(0, min(count, self.size - offset)), self._start + offset)
+
+    def part(self, start: int, end: int) -> SourceFile:
+        """The bytes from `start` to before `end`, as a file that stays open as long as this one."""
+        part = copy.copy(self)
+        part._start, part._position, part.size = self._start + start, 0, end - start
+        return part
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves to where the next `read` begins, as files do."""

@@ -1,16 +1,14 @@
-"""All formats but MP3: FFmpeg's encoders and containers, through PyAV."""
+"""FLAC, WAV, Opus and M4A: FFmpeg's encoders and containers, through PyAV."""
 
 from __future__ import annotations
 
 import base64
-import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
 import av
 
 from octet.audio.song import cover_size, picture_block
-from octet.audio.truncation import OGG_TAIL, last_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 _PCM = {16: "pcm_s16le", 24: "pcm_s24le", 32: "pcm_f32le"}
 _BUFFER = 1 << 18
-_OGG_POLYNOMIAL = 0x04C11DB7
 
 
 class MuxedFile:
@@ -55,10 +52,7 @@ class MuxedFile:
         )
         self._rate = rate
         self._kind = sample_kind(encoding)
-        stream = self._container.add_stream(
-            _codec(encoding), rate=rate, options=_codec_options(encoding)
-        )
-        self._stream = cast("AudioStream", stream)
+        self._stream = cast("AudioStream", self._container.add_stream(_codec(encoding), rate=rate))
         context = self._stream.codec_context
         context.layout, context.format, context.thread_count = "stereo", self._kind, 1
         if bitrate := encoding.bitrate or encoding.format.bitrate:
@@ -71,7 +65,7 @@ class MuxedFile:
         """Writes the header, and the cover, which comes before all sound."""
         if cover is None or encoding.name == "wav":
             self._container.start_encoding()
-        elif encoding.name in ("ogg", "opus"):
+        elif encoding.name == "opus":
             block = base64.b64encode(picture_block(cover)).decode("ascii")
             self._container.metadata["METADATA_BLOCK_PICTURE"] = block
             self._container.start_encoding()
@@ -107,18 +101,13 @@ def sample_kind(encoding: Encoding) -> str:
     """FFmpeg's name of the samples that an encoding takes."""
     if encoding.format.lossless:
         return {16: "s16", 24: "s32", 32: "flt"}[encoding.bits or 16]
-    return "flt" if encoding.name == "opus" else "fltp"
+    return "fltp" if encoding.name == "m4a" else "flt"
 
 
 def _codec(encoding: Encoding) -> str:
     if encoding.name == "wav":
         return _PCM[encoding.bits or 16]
-    return {"ogg": "vorbis", "opus": "libopus", "m4a": "aac"}.get(encoding.name, encoding.name)
-
-
-def _codec_options(encoding: Encoding) -> dict[str, str]:
-    # FFmpeg marks its Vorbis encoder as experimental; PyAV's wheels hold no other.
-    return {"strict": "experimental"} if encoding.name == "ogg" else {}
+    return {"opus": "libopus", "m4a": "aac"}.get(encoding.name, encoding.name)
 
 
 def _container_options(encoding: Encoding, rate: int) -> dict[str, str]:
@@ -128,35 +117,3 @@ def _container_options(encoding: Encoding, rate: int) -> dict[str, str]:
         # The edit list tells the length in these units, so they must be samples.
         return {"movie_timescale": str(rate), "brand": "M4A "}
     return {}
-
-
-def set_ogg_length(file: OutputFile, samples: int) -> None:
-    """Corrects the length that the last page states, and the page's checksum with it.
-
-    Args:
-        file: a complete file with one stream, open for reading and writing.
-        samples: its length from the first sample on.
-    """
-    size = file.seek(0, 2)
-    begin = max(0, size - OGG_TAIL)
-    file.seek(begin)
-    tail = file.read()
-    place = last_page(tail)
-    if place is None or not place.whole:
-        raise ValueError("not an Ogg file")
-    page = bytearray(tail[place.start : place.end])
-    struct.pack_into("<q", page, 6, samples)
-    struct.pack_into("<I", page, 22, 0)
-    struct.pack_into("<I", page, 22, _ogg_checksum(page))
-    file.seek(begin + place.start)
-    file.write(page)
-
-
-def _ogg_checksum(page: bytes | bytearray) -> int:
-    crc = 0
-    for byte in page:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1) ^ (_OGG_POLYNOMIAL if crc & 0x80000000 else 0)
-        crc &= 0xFFFFFFFF
-    return crc

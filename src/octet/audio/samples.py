@@ -51,10 +51,10 @@ _USUAL = {
 }
 
 
-def frame_samples(frame: av.AudioFrame) -> np.ndarray:
+def frame_samples(frame: av.AudioFrame, gain: float = 1.0) -> np.ndarray:
     """The samples of a frame at full scale ±1: an integer of b bits divided by 2^(b-1).
 
-    Exact up to 24 bits and for float32; more is rounded to float32.
+    Exact up to 24 bits and for float32; more is rounded to float32. Then multiplied by `gain`.
 
     Returns:
         float32 of shape (channels, n).
@@ -62,6 +62,11 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
     Raises:
         DamagedAudioError: samples of a kind that no song has.
     """
+    samples = _samples(frame)
+    return samples if gain == 1.0 else samples * np.float32(gain)
+
+
+def _samples(frame: av.AudioFrame) -> np.ndarray:
     kind = frame.format.name.removesuffix("p")
     if kind not in _DTYPES:
         raise DamagedAudioError(f"the song has samples of the unknown kind {kind}")

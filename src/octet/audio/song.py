@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True)
 class Limits:
-    """How much song is accepted. All are counted on what is there, not on what headers say.
+    """What songs are accepted. All lengths are counted on what is there, not on what headers say.
 
     Attributes:
         max_bytes: size of the file; None for any.
@@ -35,6 +35,8 @@ class Limits:
         max_channels: channels of the sound, before they are mixed down.
         min_rate: lowest sample rate in Hz.
         max_rate: highest sample rate in Hz.
+        damaged: what becomes of a song of which a part cannot be decoded: `refuse` it, or `skip`
+            that part, which puts silence of the same length in its place.
     """
 
     max_bytes: int | None = None
@@ -42,6 +44,7 @@ class Limits:
     max_channels: int = 64
     min_rate: int = 2_000
     max_rate: int = 768_000
+    damaged: Literal["refuse", "skip"] = "refuse"
 
     @classmethod
     def from_settings(cls, settings: SeparationSettings) -> Self:

@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 
 _EXACT = {"aiff", "au", "caf", "flac", "tta", "w64", "wavpack", "ape"}
 _MP3_FRAME = 1152
-_VORBIS_BLOCK = 8192
 _XING_REACH = 4096
+_ENDLESS = 1 << 62
 
 _UNKNOWN = frozenset((0, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000))
 """What programs write for a WAV's size when they write to a pipe (FFmpeg, arecord, SoX)."""
 _MOST_CHUNKS = 1000
-
-OGG_TAIL = 2 * (27 + 255 + 255 * 255)
-"""Bytes at the end of an Ogg file that surely hold the beginning of a page."""
 
 
 class Claim(NamedTuple):
@@ -32,11 +29,18 @@ class Claim(NamedTuple):
         samples: how many there should be, at the song's rate.
         tolerance: how many fewer are no sign of damage.
         surplus: up to how many more are the padding of an encoder, to be dropped.
+        priming: how many an encoder put before them, to be dropped.
     """
 
     samples: int
-    tolerance: int
-    surplus: int
+    tolerance: int = 0
+    surplus: int = 0
+    priming: int = 0
+
+    @property
+    def least(self) -> int:
+        """The fewest samples, priming included, that a whole file decodes to."""
+        return self.priming + self.samples - self.tolerance
 
 
 def claim_of(
@@ -53,10 +57,12 @@ def claim_of(
         source: its file.
         container: opened.
         stream: the sound in it.
-        kind: our name of the container, see `DEMUXERS`.
+        kind: our name of the container, see `DEMUXERS`; Ogg is followed page by page instead.
         first: where in the file the first packet of sound begins, if that is known.
         lossless: whether its codec is.
     """
+    if kind == "caf" and (table := _packet_table(source)):
+        return table
     stated = _stated(stream)
     if stated is None:
         return None
@@ -64,11 +70,14 @@ def claim_of(
         # Only the Xing or Info header counts frames; else FFmpeg guesses from the bit rate.
         counted = first is not None and _has_frame_count(source, first)
         return Claim(stated, 2 * _MP3_FRAME, 2 * _MP3_FRAME) if counted else None
-    if kind == "ogg":
-        return Claim(stated, _VORBIS_BLOCK, _VORBIS_BLOCK)
     if kind == "mp4":
-        return Claim(_itunes_length(container) or stated, _MP3_FRAME, 2 * _MP3_FRAME)
-    return Claim(stated, 0, 0) if kind in _EXACT and lossless else None
+        return _itunes_claim(container, stated) or Claim(stated, _MP3_FRAME, 2 * _MP3_FRAME)
+    if kind not in _EXACT or not lossless:
+        return None
+    # Some programs count the header among the samples. Then so many bytes are no sign of damage.
+    frame = stream.codec_context.format.bytes * stream.codec_context.layout.nb_channels
+    packed = stream.codec_context.codec.name.startswith("pcm_")
+    return Claim(stated, first // frame if packed and first and frame else 0)
 
 
 def _stated(stream: AudioStream) -> int | None:
@@ -84,13 +93,43 @@ def _has_frame_count(source: SourceFile, first: int) -> bool:
     return place >= 0 and len(before) >= place + 8 and bool(before[place + 7] & 1)
 
 
-def _itunes_length(container: InputContainer) -> int | None:
-    """The length without padding that iTunes notes in a comment of its own."""
-    fields = container.metadata.get("iTunSMPB", "").split()
+def _itunes_claim(container: InputContainer, stated: int) -> Claim | None:
+    """The length without padding that iTunes notes in a comment of its own.
+
+    The comment stays when programs cut a song without encoding it again; then it does not fit the
+    length that the packets add up to, and that one counts, less what FFmpeg drops for the comment.
+    """
     try:
-        return int(fields[3], 16) or None
-    except (IndexError, ValueError):
+        delay, padding, samples = (
+            int(field, 16) for field in container.metadata.get("iTunSMPB", "").split()[1:4]
+        )
+    except ValueError:
         return None
+    if samples and samples - _MP3_FRAME <= stated <= delay + samples + padding + 2 * _MP3_FRAME:
+        return Claim(samples, _MP3_FRAME, 2 * _MP3_FRAME)
+    return Claim(stated, _MP3_FRAME + delay, 2 * _MP3_FRAME)
+
+
+def _packet_table(source: SourceFile) -> Claim | None:
+    """What a Core Audio file's table of packets says (Apple's specification of CAF, `pakt`).
+
+    Encoders differ in whether its count of frames takes in what the last packet lacks.
+    """
+    place, packet = 8, 0
+    for _ in range(_MOST_CHUNKS):
+        header = source.pread(12, place)
+        if len(header) < 12:
+            return None
+        name, size = struct.unpack(">4sq", header)
+        if name == b"desc":
+            packet = int.from_bytes(source.pread(4, place + 32))
+        if name == b"pakt" and len(table := source.pread(24, place + 12)) == 24:
+            _, valid, priming, _ = struct.unpack(">qqii", table)
+            return Claim(valid, packet, _ENDLESS, max(0, priming)) if valid > 0 else None
+        if size < 0:
+            return None
+        place += 12 + size
+    return None
 
 
 class DataChunk(NamedTuple):
@@ -122,8 +161,12 @@ def data_chunk(source: SourceFile) -> DataChunk | None:
 
 
 def bytes_missing(source: SourceFile, chunk: DataChunk) -> int:
-    """How many bytes of samples the header promises, but the file does not have."""
-    return max(0, chunk.start + chunk.size - source.size) if chunk.size else 0
+    """How many bytes of samples the header promises, but the file does not have.
+
+    None are missing where the header itself, which some programs count in, makes the difference.
+    """
+    missing = max(0, chunk.start + chunk.size - source.size) if chunk.size else 0
+    return missing if missing > chunk.start else 0
 
 
 def bytes_beyond(source: SourceFile, chunk: DataChunk) -> int:
@@ -134,29 +177,3 @@ def bytes_beyond(source: SourceFile, chunk: DataChunk) -> int:
     name = source.pread(4, end)
     is_chunk = len(name) == 4 and all(0x20 <= char < 0x7F for char in name)
     return 0 if is_chunk else max(0, source.size - end)
-
-
-class OggPage(NamedTuple):
-    """Where the last page (RFC 3533) begins within a file's tail, and whether it is whole."""
-
-    start: int
-    end: int
-    whole: bool
-
-
-def last_page(tail: bytes) -> OggPage | None:
-    """The last page of which the last `OGG_TAIL` bytes of a file hold the beginning."""
-    start = tail.rfind(b"OggS\0")
-    if start < 0:
-        return None
-    lacing = tail[start + 27 : start + 27 + tail[start + 26]] if start + 27 <= len(tail) else b""
-    end = start + 27 + len(lacing) + sum(lacing)
-    whole = start + 27 <= len(tail) and len(lacing) == tail[start + 26] and end <= len(tail)
-    return OggPage(start, end, whole)
-
-
-def is_cut_off(source: SourceFile) -> bool:
-    """Whether an Ogg file ends within a page."""
-    size = min(source.size, OGG_TAIL)
-    page = last_page(source.pread(size, source.size - size))
-    return page is not None and not page.whole
