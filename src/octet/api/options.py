@@ -42,7 +42,7 @@ class JobOptions(BaseModel):
         default=None, description="Bits a sample of flac and wav."
     )
     bitrate: int | None = Field(
-        default=None, ge=8, le=512, description="Kilobits a second of mp3, opus and m4a."
+        default=None, ge=8, le=512, description="Kilobits a second of mp3, ogg, opus and m4a."
     )
     overlap: float | None = Field(
         default=None,
