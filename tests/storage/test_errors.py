@@ -138,6 +138,35 @@ async def test_refusals_are_told_apart_by_their_type(
             assert str(status) in caught.value.message or "NoSuch" in code
 
 
+@pytest.mark.parametrize(
+    ("part", "answer", "key"),
+    [
+        ("the HTTP status", "HTTP/1.1 418 X\r\nContent-Length: 0\r\n\r\n", "418"),
+        (
+            "the store's error code",
+            "HTTP/1.1 400 X\r\nContent-Length: 30\r\n\r\n<Error><Code>Odd</Code></Error>",
+            "400 Odd",
+        ),
+        ("the number of tries", "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", "(2 tries)"),
+        ("a broken connection", "", "no answer"),
+    ],
+)
+async def test_what_is_read_from_obstores_texts_is_there(part: str, answer: str, key: str) -> None:
+    """If this fails, obstore has changed: see octet.storage.errors, and the bound in pyproject."""
+    async with server_that_says(answer.encode()) as port:
+        bucket = at(read_settings(ServiceSettings), port, retries=1)
+        with pytest.raises(StorageError) as caught:
+            await bucket.put_bytes("key", b"1")
+        assert key in caught.value.message, f"obstore no longer tells {part}"
+
+
+async def test_a_read_from_beyond_the_end_is_told_by_its_text(bucket: Bucket) -> None:
+    """If this fails, obstore has changed: see octet.storage.errors.lies_beyond."""
+    await bucket.put_bytes("key", b"123")
+    assert [chunk async for chunk in bucket.stream("key", 3)] == []
+    assert [chunk async for chunk in bucket.stream("key", 99, 100)] == []
+
+
 async def test_a_quota_is_no_fault_of_the_keys(ceph: Ceph, reached: ServiceSettings) -> None:
     bucket = open_buckets(reached).output
     await bucket.put_bytes("before", b"1")

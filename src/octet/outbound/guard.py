@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from octet.errors import ForbiddenAddressError, RemoteUnavailableError, SettingError
+from octet.outbound.transport import BoundedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -184,17 +185,11 @@ class Guard:
 
 
 class _GuardedTransport(httpx.AsyncBaseTransport):
-    """Checks each request, then connects to an address that was checked.
-
-    No connection is used twice: a pool goes by address, and another name behind the same
-    address must not get a connection that was made, and verified, for the first.
-    """
+    """Checks each request, then connects to an address that was checked."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._inner = httpx.AsyncHTTPTransport(
-            trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
-        )
+        self._inner = BoundedTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = self._guard.parse(str(request.url))
@@ -217,9 +212,6 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
                 if last == 0:
                     raise
         raise RemoteUnavailableError(f"the name {host} cannot be resolved")
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 def is_public(address: Address) -> bool:
