@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.errors import ServiceError
+from octet.client import Client
+from octet.errors import ServiceError, SettingError
 from tests.api.songs import name_of, song
 
 if TYPE_CHECKING:
@@ -55,3 +56,53 @@ def test_dead_letters(octet: Octet, worker: StandIn, songs: list[Path]) -> None:
 
     assert "back on the queue" in octet("dead", "replay", name_of(song(0))).stdout
     assert "1 waiting" in octet("queue").stdout
+
+
+def test_tables_fit_80_columns_whatever_the_songs_are_called(
+    octet: Octet, worker: StandIn, shared_url: str, songs: list[Path]
+) -> None:
+    # given jobs whose names are markup, and one with a recipe of its own
+    with Client(shared_url) as client:
+        plain = client.submit(songs[0], name="[bold]x.mp3")["id"]
+        other = client.submit(songs[0], name="[x.mp3", format="flac")["id"]
+        second = client.submit(songs[1])["id"]
+    # when the jobs and the queue are shown, then ids are short, and each has one line
+    for command in ("status", "queue"):
+        lines = octet(command).stdout.splitlines()
+        assert sum(line.startswith(f"{plain[:12]} ") for line in lines) == 1
+        assert sum(line.startswith(f"{plain[:12]}-") for line in lines) == 1
+        assert len(lines) == 4
+        assert max(map(len, lines)) <= 80
+    assert "[bold]x.mp3" in octet("status").stdout
+    # and a reason that is markup for the terminal's library is shown as it is
+    worker.bury("limit", "[/foo] is too long")
+    assert "[/foo] is" in octet("status").stdout
+    assert "[/foo] is too long" in octet("dead").stdout
+    # and JSON has the whole ids
+    assert {job["id"] for job in json.loads(octet("status", "--json").stdout)} == {
+        plain,
+        other,
+        second,
+    }
+
+
+def test_a_short_id_is_understood(octet: Octet, worker: StandIn, songs: list[Path]) -> None:
+    # given two results of one song, and another song
+    first, second = name_of(song(0)), name_of(song(1))
+    octet("submit", songs[0], songs[1])
+    octet("submit", songs[0], "--format", "flac")
+    # when a job is named by what the tables show, or by less
+    recipe = next(
+        word for word in octet("status").stdout.split() if word.startswith(f"{first[:12]}-")
+    )
+    assert json.loads(octet("status", first[:12], "--json").stdout)["id"] == first
+    assert json.loads(octet("status", recipe, "--json").stdout)["recipe"]["format"] == "flac"
+    assert second in octet("cancel", second[:7]).stdout
+    # then what is not clear, or is nobody's, is said
+    with pytest.raises(SettingError, match="2 jobs begin with"):
+        raise octet("cancel", first[:7]).exception or AssertionError
+    with pytest.raises(ServiceError, match="no such job"):
+        raise octet("status", "nobody").exception or AssertionError
+    # and dead letters are named in the same way
+    worker.bury("limit", "too long")
+    assert "back on the queue" in octet("dead", "replay", first[:12]).stdout

@@ -58,7 +58,7 @@ def test_submit_passes_options_on(octet: Octet, songs: list[Path]) -> None:
         "submit", songs[0], "--json", "--format", "flac", "--tracks", "vocals", "--priority", "low"
     )
     job: dict[str, Any] = json.loads(done.stdout)
-    assert job["recipe"] == {"format": "flac", "tracks": ["vocals"]}
+    assert (job["recipe"]["format"], job["recipe"]["tracks"]) == ("flac", ["vocals"])
     assert job["priority"] == "low"
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from octet.cli.console import AsJson, fail, say, say_json, say_table
+from octet.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from octet.client import Client
 
+JobId = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
 Url = Annotated[
     str | None,
     typer.Option("--url", help="Address of the service; else OCTET_URL, else port 5000."),
 ]
+
+_HASH = re.compile(r"[0-9a-f]{56,}")
 
 dead = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=False)
 
@@ -28,14 +35,14 @@ def connect(url: str | None) -> Client:
 
 def status(
     job_id: Annotated[
-        str | None, typer.Argument(help="A job's id; the latest if left out.")
+        str | None, typer.Argument(help="A job's id, or the beginning of it; else the latest.")
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """Show how far a job is, or the latest jobs."""
     with connect(url) as client:
-        jobs = [client.job(job_id)] if job_id else client.jobs(limit=20)
+        jobs = [client.job(full_id(job_id, client.jobs))] if job_id else client.jobs(limit=20)
     if as_json:
         say_json(jobs[0] if job_id else jobs)
     elif job_id:
@@ -44,7 +51,7 @@ def status(
             if jobs[0].get(name):
                 say(f"  {name}: {jobs[0][name]}")
     elif jobs:
-        rows = [(job["id"], describe(job), job["name"]) for job in jobs]
+        rows = [(short_id(job["id"]), describe(job), job["name"]) for job in jobs]
         say_table(rows, header=("job", "state", "song"))
     else:
         say("no jobs")
@@ -58,23 +65,20 @@ def queue(as_json: AsJson = False, url: Url = None) -> None:
         say_json(found)
         return
     for job in found["running"]:
-        say(f"{job['id']}  {describe(job)}")
+        say(f"{short_id(job['id'])}  {describe(job)}")
     for place, entry in enumerate(found["waiting"]):
         priority = "" if entry["priority"] == "normal" else f", {entry['priority']} priority"
-        say(f"{entry['id']}  waiting, {place} before it{priority}")
+        say(f"{short_id(entry['id'])}  waiting, {place} before it{priority}")
     more = found["depth"] - len(found["waiting"])
     if more > 0:
         say(f"... and {more} more")
     say(f"{found['depth']} waiting, {len(found['running'])} running, {found['workers']} workers")
 
 
-def cancel(
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
-    url: Url = None,
-) -> None:
+def cancel(job_id: JobId, url: Url = None) -> None:
     """Cancel a job. One that runs stops within seconds; what has ended stays as it is."""
     with connect(url) as client:
-        job = client.cancel(job_id)
+        job = client.cancel(full_id(job_id, client.jobs))
     say(f"{job['id']}  {describe(job)}")
     if job["state"] in ("done", "failed"):
         fail("it had ended before")
@@ -96,7 +100,7 @@ def list_dead(as_json: AsJson = False, url: Url = None) -> None:
         say_json(letters)
         return
     for letter in letters:
-        say(f"{letter['id']}  {letter['code']}: {letter['reason']}")
+        say(f"{short_id(letter['id'])}  {letter['code']}: {letter['reason']}")
     if not letters:
         say("no dead letters")
 
@@ -109,8 +113,34 @@ def replay_dead(
     """Put dead letters back on the queue, with their attempts at 0."""
     with connect(url) as client:
         for letter_id in letter_ids:
-            client.replay(letter_id)
+            client.replay(full_id(letter_id, client.dead))
             say(f"{letter_id}  back on the queue")
+
+
+def short_id(job_id: str) -> str:
+    """As much of an id as people need: 12 digits of the song's hash, and 6 of the recipe's."""
+    song, dash, recipe = job_id.partition("-")
+    return f"{song[:12]}{dash}{recipe[:6]}" if _HASH.fullmatch(song) else job_id
+
+
+def full_id(given: str, latest: Callable[..., list[dict[str, Any]]]) -> str:
+    """The id that somebody means who gives a short one, or the beginning of one.
+
+    Args:
+        given: an id that is none of the latest ones' is taken as it is.
+        latest: lists the jobs or dead letters among which it is looked for.
+
+    Raises:
+        SettingError: several begin so.
+    """
+    if _HASH.match(given):
+        return given
+    ids = {str(one["id"]) for one in latest(limit=200)}
+    meant = {one for one in ids if given in (one, short_id(one))}
+    meant = meant or {one for one in ids if one.startswith(given)}
+    if len(meant) > 1:
+        raise SettingError(f"{len(meant)} jobs begin with {given}", "Give more of the id")
+    return meant.pop() if meant else given
 
 
 def describe(job: dict[str, Any]) -> str:
