@@ -50,8 +50,15 @@ class SeparationSettings(BaseSettings):
     trust_checkpoint: bool = Field(
         False, description="Load pickled checkpoints (.th). They can run code: only your own."
     )
-    device: DeviceName = Field("auto", description="Where to compute.")
-    precision: PrecisionName = Field("auto", description="Arithmetic of the network.")
+    device: DeviceName = Field(
+        "auto",
+        description="Where to compute. A worker runs other models than its default on the "
+        "processor where they exist for nothing else.",
+    )
+    precision: PrecisionName = Field(
+        "auto",
+        description="Arithmetic of the network; of a worker's other models where they can.",
+    )
     overlap: float | None = Field(
         None, ge=0, lt=1, description="Share by which segments overlap; the model's own if unset."
     )

@@ -34,8 +34,7 @@ from octet.worker import compute
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from octet.separation.model import Passes, Song
-    from octet.settings import SeparationSettings
+    from octet.separation.model import ModelChoice, Passes, Song
 
 NAMES = (
     *("odd-shares", "odd-kill", "odd-murder", "odd-exit", "odd-raise", "odd-stall", "odd-hog"),
@@ -118,11 +117,11 @@ class Odd:
             libc.usleep(int(min(left, 0.9) * 1e6))
 
 
-def load(settings: SeparationSettings, on_model: Callable[[str, int, int], None]) -> object:
+def load(wanted: ModelChoice, on_model: Callable[[str, int, int], None]) -> object:
     """An odd model, or a real one."""
-    if settings.model in NAMES:
-        return Odd(settings.model)
-    return compute.load_model(settings, on_model)
+    if wanted.name in NAMES:
+        return Odd(str(wanted.name))
+    return compute.load_model(wanted, on_model)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,28 @@ async def test_fallbacks_are_tried_in_order(service: Service) -> None:
     assert manifest["reason"].startswith("odd-exit failed")
 
 
+async def test_a_device_set_for_the_default_model_keeps_pocket_from_nothing(
+    service: Service,
+) -> None:
+    # Given a worker whose device is set for a model that has it, while pocket has not,
+    first, second = await service.put(song(1)), await service.put(song(2))
+    await service.push(first)
+    chosen = JobRequest(song=second, recipe={"model": "pocket"}, key="0123456789abcdef")
+    await service.queue.submit(chosen)
+
+    # when its model fails, or a client names pocket,
+    async with service.worker(
+        {"model": "odd-exit", "device": "cuda"}, fallback=("pocket",), attempts=1
+    ):
+        failed, done = await service.ended(first), await service.ended(chosen.job_id)
+
+    # then pocket runs on the processor, and the manifest says so.
+    assert (failed.outcome, done.outcome) == ("fallback", "complete")
+    for name, key in ((first, ""), (second, "0123456789abcdef")):
+        manifest = await read_json(service, ResultKeys(name, key).manifest)
+        assert (manifest["model"]["name"], manifest["runtime"]["device"]) == ("pocket", "cpu")
+
+
 async def test_without_a_fallback_the_job_is_a_dead_letter(service: Service) -> None:
     name = await service.put(song())
     await service.push(name)

@@ -120,6 +120,8 @@ class ModelChoice:
         policy: `commercial` refuses models whose licence forbids commercial use.
         trust_checkpoint: load pickled checkpoints (.th), which can run code.
         cache: folder of downloaded and converted models; the user's cache if None.
+        required: whether this model must have that device and precision; False where they
+            were set for another (see `octet.separation.runtimes.choice.choose`).
     """
 
     name: str | Path = "pocket"
@@ -128,9 +130,10 @@ class ModelChoice:
     policy: Policy = "any"
     trust_checkpoint: bool = False
     cache: Path | None = None
+    required: bool = True
 
     @classmethod
-    def from_settings(cls, settings: SeparationSettings) -> ModelChoice:
+    def from_settings(cls, settings: SeparationSettings, *, required: bool = True) -> ModelChoice:
         """The model that the settings name."""
         return cls(
             name=settings.model,
@@ -139,6 +142,7 @@ class ModelChoice:
             policy=settings.model_policy,
             trust_checkpoint=settings.trust_checkpoint,
             cache=settings.cache,
+            required=required,
         )
 
 

@@ -223,6 +223,7 @@ class Assignment:
             name=self._job.name or song.head.key.rpartition("/")[2],
             tracks=recipe.tracks,
             settings=settings.model_dump(mode="json"),
+            required=settings.model == kit.defaults.model,
         )
         done = await kit.child.separate(
             order,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from octet.separation.model import Model
 
     OnModel = Callable[[str, int, int], None]
-    Load = Callable[[SeparationSettings, OnModel], Model]
+    Load = Callable[[ModelChoice, OnModel], Model]
 
 _EVERY = 0.1
 """Seconds between two messages of progress, at least."""
@@ -93,27 +93,27 @@ class Desk:
 
     Args:
         channel: where progress goes.
-        load: makes a source of settings.
+        load: makes a model of a choice.
     """
 
     def __init__(self, channel: Channel, load: Load) -> None:
         self._channel = channel
         self._load = load
-        self._loaded: tuple[object, Model] | None = None
+        self._loaded: tuple[ModelChoice, Model] | None = None
 
     def serve(self) -> None:
         """Works until the process ends."""
         for order in self._channel.orders():
             if order["do"] == "load":
                 with contextlib.suppress(OctetError):  # the separation that needs it will say so
-                    self._source(SeparationSettings(**order["settings"]))
+                    self._model(SeparationSettings(**order["settings"]), required=True)
             else:
                 self._channel.send(self._answer(Order.from_message(order)))
 
     def _answer(self, order: Order) -> dict[str, Any]:
         try:
             settings = SeparationSettings(**order.settings)
-            model = self._source(settings)
+            model = self._model(settings, required=order.required)
             separator = Separator.from_settings(settings, model=model, tracks=order.tracks or None)
             done = separator.separate(
                 order.song,
@@ -143,15 +143,15 @@ class Desk:
 
         return tell
 
-    def _source(self, settings: SeparationSettings) -> Model:
+    def _model(self, settings: SeparationSettings, *, required: bool) -> Model:
         if settings.model == ORIGINAL:
             return Passthrough()
-        wanted = (settings.model, settings.device, settings.precision)
+        wanted = ModelChoice.from_settings(settings, required=required)
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two models at once may be more than the memory holds
             tell = self._progress()
-            source = self._load(settings, lambda _what, _done, _total: tell(0.0))
-            self._loaded = (wanted, source)
+            model = self._load(wanted, lambda _what, _done, _total: tell(0.0))
+            self._loaded = (wanted, model)
         return self._loaded[1]
 
     def _progress(self) -> Callable[[float], None]:
@@ -167,11 +167,11 @@ class Desk:
         return tell
 
 
-def load_model(settings: SeparationSettings, on_model: OnModel) -> Model:
-    """The model of these settings, loaded."""
+def load_model(wanted: ModelChoice, on_model: OnModel) -> Model:
+    """The model of a choice, loaded."""
     from octet.separation.models.loading import load
 
-    return load(ModelChoice.from_settings(settings), on_model)
+    return load(wanted, on_model)
 
 
 def main(load: Load) -> None:

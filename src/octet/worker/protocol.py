@@ -2,7 +2,8 @@
 
 To the child:
     {"do": "load", "settings": {...}}                      a model to have ready
-    {"do": "separate", "song", "folder", "early", "name", "tracks", "settings"}
+    {"do": "separate", "song", "folder", "early", "name", "tracks", "settings",
+     "required"}
     {"do": "cancel"}                                       the separation under way
     the end of the stream                                  die
 
@@ -64,6 +65,8 @@ class Order:
         name: of the song, for people.
         tracks: names of the tracks; empty for all.
         settings: a SeparationSettings, as `model_dump(mode="json")` gives it.
+        required: whether the model must have the device and precision of the settings, which
+            the operator chose for the worker's default model.
     """
 
     song: str
@@ -72,6 +75,7 @@ class Order:
     name: str
     tracks: tuple[str, ...]
     settings: dict[str, Any]
+    required: bool = True
 
     def to_message(self) -> dict[str, Any]:
         """As it goes over the socket."""
@@ -87,6 +91,7 @@ class Order:
             name=message["name"],
             tracks=tuple(message["tracks"]),
             settings=message["settings"],
+            required=message["required"],
         )
 
 

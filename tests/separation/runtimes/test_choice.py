@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import openvino
 import pytest
 
 from octet.errors import DeviceError
@@ -49,6 +50,33 @@ def test_a_gpu_asked_for_is_never_replaced(device):
 def test_a_gpu_cannot_run_what_exists_for_openvino_alone(device):
     with pytest.raises(DeviceError, match="OpenVINO only"):
         choose(device, available=["openvino"])
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_set_for_another_model_does_not_keep_this_one_from_the_processor(device):
+    choice = choose(device, available=["openvino"], required=False)
+
+    assert (choice.runtime, choice.device) == ("openvino", "cpu")
+    assert "OpenVINO only" in choice.reason
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_precision_set_for_another_model_is_used_where_it_is_to_be_had(precision):
+    has = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+    choice = choose("cuda", precision, available=["openvino"], required=False)
+
+    expected = precision if precision.upper() in has else choose("cpu").precision
+    assert (choice.device, choice.precision) == ("cpu", expected)
+
+
+def test_a_gpu_that_is_missing_is_an_error_whatever_it_was_set_for():
+    torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has an NVIDIA GPU")
+
+    with pytest.raises(DeviceError, match="finds"):
+        choose("cuda", required=False)
 
 
 @pytest.mark.demucs

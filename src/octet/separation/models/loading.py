@@ -83,7 +83,12 @@ def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedMode
         ModelError: no such model, not here, damaged, or not allowed.
         DeviceError: the device or precision is not to be had.
     """
-    choice = choose(wanted.device, wanted.precision, available=runtimes_of(wanted.name))
+    choice = choose(
+        wanted.device,
+        wanted.precision,
+        available=runtimes_of(wanted.name),
+        required=wanted.required,
+    )
     with alive(on_progress, f"loading {Path(wanted.name).name}") as report:
         return LoadedModel(resolve(wanted, choice.runtime, on_progress=report), choice)
 

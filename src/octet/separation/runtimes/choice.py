@@ -7,13 +7,14 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from octet.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     import numpy as np
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 RuntimeName = Literal["openvino", "torch"]
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+T = TypeVar("T")
 
 _GPU_NAMES = {"cuda": "an NVIDIA GPU with CUDA", "mps": "an Apple GPU (MPS)"}
 
@@ -92,6 +95,7 @@ def choose(
     precision: str = "auto",
     *,
     available: Collection[RuntimeName] = ("openvino", "torch"),
+    required: bool = True,
 ) -> Choice:
     """Decides where and how to compute.
 
@@ -103,6 +107,9 @@ def choose(
         precision: auto, fp32, bf16 or fp16. Auto is bf16 on processors that have it, fp16 on
             GPUs, and fp32 elsewhere.
         available: the runtimes for which the model is at hand.
+        required: whether this model must have that device and precision. If not, because they
+            were set for another, a model that exists for processors alone runs there, and in
+            a precision that is to be had; a GPU that is missing is an error all the same.
 
     Raises:
         DeviceError: the device or the precision is not to be had here.
@@ -114,16 +121,18 @@ def choose(
             f"there is no precision {precision!r}", "Choose auto, fp32, bf16 or fp16."
         )
     if device in _GPU_NAMES and "torch" not in available:
+        if not required:
+            return choose("auto", precision, available=available, required=False)
         raise DeviceError(
             f"this model cannot run on {device}: it exists for OpenVINO only",
             "Use --device cpu, or a model of Demucs'.",
         )
     if device in _GPU_NAMES or (device == "auto" and "torch" in available and gpu_in_sight()):
-        found = _gpu(device, precision)
+        found = _gpu(device, precision, required)
         if found is not None:
             return found
     why = "asked for" if device == "cpu" else _why_no_gpu(available)
-    return _processor(precision, why, available)
+    return _processor(precision, why, available, required)
 
 
 def gpu_in_sight() -> bool:
@@ -143,7 +152,17 @@ def _why_no_gpu(available: Collection[RuntimeName]) -> str:
     return "no GPU that PyTorch can use was found"
 
 
-def _gpu(device: str, precision: str) -> Choice | None:
+def _arithmetic(of: Callable[[str], T], precision: str, required: bool) -> T:
+    """What `of` gives for the precision; for `auto`, where that is not to be had nor required."""
+    try:
+        return of(precision)
+    except DeviceError:
+        if required:
+            raise
+        return of("auto")
+
+
+def _gpu(device: str, precision: str, required: bool) -> Choice | None:
     """A choice of a GPU; None if any would do and there is none."""
     if importlib.util.find_spec("torch") is None:
         raise DeviceError(
@@ -155,7 +174,7 @@ def _gpu(device: str, precision: str) -> Choice | None:
     wanted: tuple[Device, ...] = ("cuda", "mps")
     for kind in wanted:
         if device in ("auto", kind) and kind in found:
-            arithmetic = runtime.gpu_precision(kind, precision)
+            arithmetic = _arithmetic(partial(runtime.gpu_precision, kind), precision, required)
             reason = "a GPU is present" if device == "auto" else "asked for"
             return Choice("torch", kind, arithmetic, found[kind], reason)
     if device == "auto":
@@ -167,13 +186,15 @@ def _gpu(device: str, precision: str) -> Choice | None:
     )
 
 
-def _processor(precision: str, why: str, available: Collection[RuntimeName]) -> Choice:
+def _processor(
+    precision: str, why: str, available: Collection[RuntimeName], required: bool
+) -> Choice:
     if "openvino" in available:
         from octet.separation.runtimes import openvino
 
-        arithmetic, because = openvino.cpu_precision(precision)
+        arithmetic, because = _arithmetic(openvino.cpu_precision, precision, required)
         return Choice("openvino", "cpu", arithmetic, openvino.cpu_name(), f"{why}; {because}")
-    if precision not in ("auto", "fp32"):
+    if required and precision not in ("auto", "fp32"):
         raise DeviceError(
             f"PyTorch on a processor computes in fp32 here, not in {precision}",
             "Convert the model for OpenVINO, or use --precision fp32.",
