@@ -18,11 +18,14 @@ from octet.errors import (
     LimitError,
     ModelError,
     ObjectMissingError,
+    ObjectTooLargeError,
     OctetError,
     QueueError,
     RemoteError,
     SettingError,
     StorageError,
+    StorageFullError,
+    StorageRefusedError,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ _KINDS: tuple[tuple[type[OctetError], int], ...] = (
     (LeaseLostError, 409),
     (QueueError, 503),
     (ObjectMissingError, 404),
+    (ObjectTooLargeError, 413),
     (StorageError, 503),
     (ModelError, 422),
     (RemoteError, 422),
@@ -51,10 +55,12 @@ _KINDS: tuple[tuple[type[OctetError], int], ...] = (
 _LAB = frozenset({401, 403, 404, 405, 408, 409, 413, 416, 503})
 """Statuses that /apiv1 has; its other errors of the client are 400."""
 
-_AWAY = {
-    "queue": ("the queue does not answer", "Try again in a few seconds"),
-    "storage": ("the store does not answer", "Try again in a few seconds"),
-}
+_AWAY: tuple[tuple[type[OctetError], str, str], ...] = (
+    (QueueError, "the queue does not answer", "Try again in a few seconds"),
+    (StorageFullError, "the store has no room", "Try again once its operator has made some"),
+    (StorageRefusedError, "the store refuses this", "Its operator finds the reason in the log"),
+    (StorageError, "the store does not answer", "Try again in a few seconds"),
+)
 
 
 class RefusedError(OctetError):
@@ -159,10 +165,8 @@ def answer_to(error: OctetError, *, lab: bool) -> Response:
             status, error.code, error.message, error.hint, headers=error.headers, lab=lab
         )
     if status == 503:
-        kind = "queue" if isinstance(error, QueueError) else "storage"
-        return problem(
-            status, error.code, *_AWAY[kind], headers={"Retry-After": RETRY_AFTER}, lab=lab
-        )
+        told = next(words for kind, *words in _AWAY if isinstance(error, kind))
+        return problem(status, error.code, *told, headers={"Retry-After": RETRY_AFTER}, lab=lab)
     if status == 500:
         return _internal(lab=lab)
     return problem(status, error.code, error.message, error.hint, lab=lab)
