@@ -16,6 +16,7 @@ OctetError
 ├── SettingError              a setting, option or argument that makes no sense
 ├── CancelledError            somebody asked for the work to stop
 ├── ComputationError          a computing process was killed, hung, or failed unforeseen
+├── UnfitError                this worker or its machine is at fault, not the job
 ├── QueueError                Redis or Valkey
 │   ├── QueueUnavailableError it does not answer
 │   ├── MessageError          a message on the queue that cannot be read as a job
@@ -146,6 +147,12 @@ class ComputationError(OctetError):
     """The process that computes was killed, hung, or failed in a way that nobody foresaw."""
 
     code = "computation"
+
+
+class UnfitError(OctetError):
+    """The worker or its machine is at fault: the job goes back unharmed, for any other worker."""
+
+    code = "unfit"
 
 
 class QueueError(OctetError):

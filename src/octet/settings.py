@@ -188,6 +188,16 @@ class ServiceSettings(BaseSettings):
     stall: float = Field(
         120, gt=0, description="Seconds without progress after which a computation is stopped."
     )
+    load_stall: float = Field(
+        1800,
+        gt=0,
+        description="The same while a model is fetched, converted or waited for.",
+    )
+    store_patience: float = Field(
+        60,
+        ge=0,
+        description="Seconds for which a store that refuses is tried before the attempt fails.",
+    )
     memory_limit: int = Field(
         0, ge=0, description="Most memory of a computation, in MiB; 0 is no limit."
     )

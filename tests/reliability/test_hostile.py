@@ -68,9 +68,9 @@ class Bench:
         path, tracks = self._folder / "song", self._folder / "tracks"
         path.write_bytes(data)
         settings = read_settings(SeparationSettings, model="original", scratch=self._folder)
-        early = self._folder / "early"
+        links = self._folder / "links"
         dumped = settings.model_dump(mode="json")
-        order = Order(str(path), str(tracks), str(early), name, ("original",), dumped)
+        order = Order(str(path), str(tracks), str(links), name, ("original",), dumped)
         try:
             await self._child.separate(order, lambda _: None)
             end = "complete"
@@ -80,7 +80,7 @@ class Bench:
             end = error.code
             self.wrong.append(f"{name} ended with {error.code}: {error}")
         finally:
-            for folder in (tracks, early):
+            for folder in (tracks, links):
                 shutil.rmtree(folder, ignore_errors=True)
         self.ends[end] += 1
         return end

@@ -55,7 +55,7 @@ def order(tmp_path: Path) -> Callable[..., Order]:
         settings = read_settings(SeparationSettings, model=model, scratch=tmp_path)
         folder = str(tmp_path / f"tracks-{time.monotonic_ns()}")
         dumped = settings.model_dump(mode="json")
-        return Order(str(path), folder, f"{folder}-early", "my song", (), dumped)
+        return Order(str(path), folder, f"{folder}-links", "my song", (), dumped)
 
     return make
 

@@ -9,8 +9,7 @@ import pytest
 
 from octet.errors import LimitError, ObjectMissingError, SettingError
 from octet.jobs.message import complete_alone
-from octet.worker.ahead import next_job
-from octet.worker.fetcher import Fetcher
+from octet.worker.fetcher import Fetcher, next_places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +27,12 @@ def count(folder: Path) -> int:
     return sum(file.suffix != ".part" for file in folder.iterdir())
 
 
-async def fetched_ahead(fetcher: Fetcher, folder: Path, places: Places) -> None:
+async def prefetched(fetcher: Fetcher, folder: Path, places: Places) -> None:
     async def places_of_next() -> Places:
         return places
 
     before = count(folder)
-    fetcher.start_ahead(places_of_next)
+    fetcher.prefetch(places_of_next)
     async with asyncio.timeout(10):
         while count(folder) == before:  # noqa: ASYNC110 - it lies on the disk
             await asyncio.sleep(0.01)
@@ -68,7 +67,7 @@ async def test_a_song_fetched_ahead_is_not_fetched_again(service: Service, tmp_p
     folder.mkdir()
     await service.buckets.queue.put_bytes("a", b"song")
     fetcher = Fetcher(service.buckets, folder, 100)
-    await fetched_ahead(fetcher, folder, [(HOME, "a")])
+    await prefetched(fetcher, folder, [(HOME, "a")])
     [ahead] = folder.iterdir()
 
     song = await fetcher.fetch([(HOME, "a")])
@@ -83,7 +82,7 @@ async def test_what_was_fetched_ahead_in_vain_is_dropped(service: Service, tmp_p
     for key in ("a", "b"):
         await service.buckets.queue.put_bytes(key, key.encode())
     fetcher = Fetcher(service.buckets, folder, 100)
-    await fetched_ahead(fetcher, folder, [(HOME, "a")])
+    await prefetched(fetcher, folder, [(HOME, "a")])
 
     song = await fetcher.fetch([(HOME, "b")])
 
@@ -98,7 +97,7 @@ async def test_an_object_replaced_meanwhile_is_fetched_anew(
     folder.mkdir()
     await service.buckets.queue.put_bytes("a", b"old")
     fetcher = Fetcher(service.buckets, folder, 100)
-    await fetched_ahead(fetcher, folder, [(HOME, "a")])
+    await prefetched(fetcher, folder, [(HOME, "a")])
     await service.buckets.queue.put_bytes("a", b"new")
 
     song = await fetcher.fetch([(HOME, "a")])
@@ -106,16 +105,29 @@ async def test_an_object_replaced_meanwhile_is_fetched_anew(
     assert song.path.read_bytes() == b"new"
 
 
-async def test_the_next_job_is_the_one_that_a_worker_would_take(service: Service) -> None:
-    assert await next_job(service.client, complete_alone) is None
+async def test_what_was_fetched_ahead_can_be_discarded(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    await service.buckets.queue.put_bytes("a", b"song")
+    fetcher = Fetcher(service.buckets, folder, 100)
+    await prefetched(fetcher, folder, [(HOME, "a")])
+
+    await fetcher.discard()
+
+    assert list(folder.iterdir()) == []
+    assert (await fetcher.fetch([(HOME, "a")])).path.read_bytes() == b"song"
+
+
+async def test_the_next_song_is_that_of_the_message_that_a_worker_would_take(
+    service: Service,
+) -> None:
+    assert await next_places(service.client, complete_alone, HOME) is None
 
     await service.push_raw("not a job")
-    assert await next_job(service.client, complete_alone) is None
+    assert await next_places(service.client, complete_alone, HOME) is None
     await service.client.delete("toWorker")
 
     first, _ = await service.songs(2)
-    job = await next_job(service.client, complete_alone)
-    assert job is not None
-    assert job.id == first
-    assert job.places(HOME) == [(HOME, f"queue/{first}.mp3")]
+    places = await next_places(service.client, complete_alone, HOME)
+    assert places == [(HOME, f"queue/{first}.mp3")]
     assert await service.queue.depth() == 2

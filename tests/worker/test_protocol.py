@@ -10,7 +10,7 @@ from octet.worker.protocol import Order, error_of, failure, to_line
 
 
 def test_an_order_survives_the_journey() -> None:
-    order = Order("/song", "/folder", "/early", "naïve \udcff\n", ("vocals",), {"model": "pocket"})
+    order = Order("/song", "/folder", "/links", "naïve \udcff\n", ("vocals",), {"model": "pocket"})
 
     line = to_line(order.to_message())
 

@@ -99,6 +99,14 @@ class JobRequest:
         """The identity of the result: the song's name, with the recipe's key when it has one."""
         return f"{self.song}-{self.key}" if self.key else self.song
 
+    def places(self, bucket: str) -> list[tuple[str, str]]:
+        """Where the song may lie, (bucket, object), to be tried in this order.
+
+        Args:
+            bucket: the service's bucket for songs, for a job that names none.
+        """
+        return _places(self.song, self.bucket or bucket, self.object)
+
 
 @dataclass(frozen=True)
 class JobError:
@@ -157,15 +165,8 @@ class Job:
         return self.state in ENDED
 
     def places(self, bucket: str) -> list[tuple[str, str]]:
-        """Where the song may lie, (bucket, object), to be tried in this order.
-
-        Args:
-            bucket: the service's bucket for songs, for a job that names none.
-        """
-        home = self.bucket or bucket
-        if self.object:
-            return [(home, self.object)]
-        return [(home, f"queue/{self.song}.mp3"), (home, f"{self.song}.mp3")]
+        """Where the song may lie: see `JobRequest.places`."""
+        return _places(self.song, self.bucket or bucket, self.object)
 
     @classmethod
     def from_record(cls, record: Mapping[bytes, bytes]) -> Job:
@@ -210,6 +211,12 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _places(song: str, bucket: str, name: str | None) -> list[tuple[str, str]]:
+    if name:
+        return [(bucket, name)]
+    return [(bucket, f"queue/{song}.mp3"), (bucket, f"{song}.mp3")]
 
 
 def _number(value: str | None) -> float | None:

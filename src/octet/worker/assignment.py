@@ -13,12 +13,13 @@ from octet.errors import (
     AudioError,
     CancelledError,
     ComputationError,
-    DeviceError,
     ModelError,
+    ModelUnavailableError,
     OctetError,
     OutputError,
     SettingError,
     StorageError,
+    UnfitError,
 )
 from octet.jobs.job import JobError
 from octet.jobs.message import is_foreign
@@ -29,7 +30,7 @@ from octet.results.publishing import Publishing
 from octet.separation.models.registry import ORIGINAL
 from octet.worker import failpoints
 from octet.worker.protocol import Order
-from octet.worker.retry import outlast
+from octet.worker.retry import persist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from octet.storage.open import Buckets
     from octet.worker.child import Child
     from octet.worker.fetcher import Fetched, Fetcher
+    from octet.worker.health import Health
     from octet.worker.lease import Lease
     from octet.worker.metrics import Metrics
     from octet.worker.protocol import Done
@@ -54,12 +56,9 @@ log = logging.getLogger(__name__)
 _SONG_MAY_STILL_COME = 1.0
 """Seconds before a job whose song is missing waits again: some push first, then upload."""
 
-_AFTER_A_FULL_DISK = 3.0
-"""Seconds of rest after a failure to write: the next song would meet the same disk."""
-
 
 @dataclass(frozen=True)
-class Equipment:
+class Context:
     """What all assignments of a worker share.
 
     Attributes:
@@ -72,6 +71,7 @@ class Equipment:
     buckets: Buckets
     child: Child
     fetcher: Fetcher
+    health: Health
     folder: Path
     service: ServiceSettings
     defaults: SeparationSettings
@@ -93,18 +93,19 @@ class Assignment:
     Args:
         claim: the claim; its lease is kept by somebody else meanwhile.
         lease: that lease, for the progress and the fence.
-        equipment: what there is to work with.
+        context: what there is to work with.
     """
 
-    def __init__(self, claim: Claim, lease: Lease, equipment: Equipment) -> None:
+    def __init__(self, claim: Claim, lease: Lease, context: Context) -> None:
         self._claim = claim
         self._job = claim.job
         self._lease = lease
-        self._kit = equipment
-        self._tracks = equipment.folder / f"tracks-{claim.token}"
-        self._song = equipment.folder / "song"
-        self._early = equipment.folder / f"early-{claim.token}"
+        self._context = context
+        self._song = context.folder / "song"
+        self._tracks = context.folder / f"tracks-{claim.token}"
+        self._links = context.folder / f"links-{claim.token}"
         self._publishing: Publishing | None = None
+        self._published = 0
         self._timings: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -113,21 +114,26 @@ class Assignment:
         May be cancelled at any time; the claim is the caller's to end then.
 
         Raises:
+            UnfitError: this machine is at fault; the claim still holds.
             LeaseLostError: the job is another's, and this worker has published nothing of it.
             CancelledError: somebody wants the job to end; the claim still holds.
         """
         try:
             await self._work()
         except (AudioError, SettingError) as error:
-            await self._bury(self._told(error))
+            await self._bury(self._public(error))
         except (StorageError, OutputError) as error:
+            await self._tidy()
+            await self._examine(error)
             await asyncio.sleep(_SONG_MAY_STILL_COME)
-            await self._retry_or_bury(error)
+            if not await self._retry(error):
+                await self._bury(self._public(error))
         finally:
             await self._tidy()
+        self._context.health.went_well()
 
     async def _work(self) -> None:
-        recipe = self._kit.offer.fill(self._job.recipe)
+        recipe = self._context.offer.fill(self._job.recipe)
         keys = ResultKeys(self._job.song, self._job.key, recipe.format)
         if await self._answered(recipe, keys):
             return
@@ -142,29 +148,29 @@ class Assignment:
 
     async def _answered(self, recipe: Recipe, keys: ResultKeys) -> bool:
         """Whether a published result makes the work needless, and has ended the job."""
-        standing = await self._standing(keys)
-        if standing is None or not standing.is_of(recipe):
+        published = await self._read(keys)
+        if published is None or not published.is_of(recipe):
             return False
         # A fallback is worth another attempt while there are any.
-        if not (standing.answers(recipe) or self._claim.exhausted):
+        if not (published.answers(recipe) or self._claim.exhausted):
             return False
-        log.info("%s is published already (%s)", self._job.id, standing.outcome)
-        await self._finish(standing.outcome, standing.reason or "")
+        log.info("%s is published already (%s)", self._job.id, published.outcome)
+        await self._finish(published.outcome, published.reason or "")
         return True
 
-    async def _standing(self, keys: ResultKeys) -> Manifest | None:
+    async def _read(self, keys: ResultKeys) -> Manifest | None:
         """What is published under these names."""
-        output = self._kit.buckets.output
-        return await _persist(lambda: publication.read(output, keys))
+        output = self._context.buckets.output
+        return await self._persist(lambda: publication.read(output, keys))
 
     async def _fetch(self) -> Fetched:
-        home = self._kit.service.queue_bucket
+        home = self._context.service.queue_bucket
         places = self._job.places(home)
         began = time.monotonic()
-        song = await outlast(
-            lambda: self._kit.fetcher.fetch(places),
+        song = await persist(
+            lambda: self._context.fetcher.fetch(places),
             # The service's own bucket refuses for the service's fault; another one for the job's.
-            refusals=all(bucket == home for bucket, _ in places),
+            refused_for=self._patience if all(bucket == home for bucket, _ in places) else 0,
         )
         self._timings["fetch"] = round(time.monotonic() - began, 3)
         failpoints.reached("download")
@@ -176,56 +182,79 @@ class Assignment:
             gone = JobError(ComputationError.code, "the worker died in each of the attempts")
             return await self._fallback(song, recipe, keys, self._job.error or gone)
         try:
-            self._kit.offer.check_model(recipe.model)
-            return Result(await self._separate(song, recipe, keys))
-        except (AudioError, SettingError, CancelledError):
+            return Result(await self._attempt(song, recipe, keys))
+        except (AudioError, SettingError, CancelledError, UnfitError):
             raise
         except OctetError as error:
-            await self._failed(error, recipe.model)
-            # A model that is not there will not be there at the next attempt.
-            if not isinstance(error, ModelError | DeviceError) and await self._retry(error):
+            # A model that is refused or damaged will be so at the next attempt; one that is not
+            # to be had here may be so on another worker.
+            final = isinstance(error, ModelError) and not isinstance(error, ModelUnavailableError)
+            if not final and await self._retry(error):
                 return None
-            return await self._fallback(song, recipe, keys, self._told(error))
+            return await self._fallback(song, recipe, keys, self._public(error))
 
     async def _fallback(
         self, song: Fetched, recipe: Recipe, keys: ResultKeys, why: JobError
     ) -> Result | None:
         """Goes through what may be published instead; buries the job when nothing works."""
-        for name in self._kit.service.fallback:
+        for name in self._context.service.fallback:
             if name == recipe.model:
                 continue
             log.warning(
                 "%s falls back to %s: %s failed, %s", self._job.id, name, recipe.model, why.message
             )
             try:
-                if name != ORIGINAL:
-                    self._kit.offer.check_model(name)
-                done = await self._separate(song, replace(recipe, model=name), keys)
-            except (AudioError, SettingError, CancelledError):
+                done = await self._attempt(song, replace(recipe, model=name), keys)
+            except (AudioError, SettingError, CancelledError, UnfitError):
                 raise
-            except OctetError as error:
-                await self._failed(error, name)
-            else:
-                reason = f"{recipe.model} failed ({why.message}); this was made by {name}"
-                return Result(done, JobError(why.code, reason))
+            except OctetError:
+                continue
+            reason = f"{recipe.model} failed ({why.message}); this was made by {name}"
+            return Result(done, JobError(why.code, reason))
         await self._bury(why)
         return None
 
+    async def _attempt(self, song: Fetched, recipe: Recipe, keys: ResultKeys) -> Done:
+        """A separation, unless this machine is at fault for its failure.
+
+        Raises:
+            UnfitError: it is.
+            OctetError: what failed otherwise.
+        """
+        try:
+            if recipe.model != ORIGINAL:
+                self._context.offer.check_model(recipe.model)
+            return await self._separate(song, recipe, keys)
+        except (AudioError, SettingError, CancelledError):
+            raise
+        except OctetError as error:
+            self._context.metrics.attempts_failed.labels(error.code, recipe.model).inc()
+            log.warning("%s: %s failed, %s: %s", self._job.id, recipe.model, error.code, error)
+            await self._tidy()
+            await self._examine(error, recipe.model, held=song.head.size)
+            raise
+
+    async def _examine(self, error: OctetError, model: str = "", held: int = 0) -> None:
+        await self._context.fetcher.discard()
+        await self._context.health.examine(error, job=self._job.id, model=model, held=held)
+
     async def _separate(self, song: Fetched, recipe: Recipe, keys: ResultKeys) -> Done:
-        kit = self._kit
+        context = self._context
         await self._tidy()
         publishing = self._publishing = self._begin(keys)
-        settings = kit.defaults.model_copy(update={**recipe.settings, "scratch": kit.folder})
+        settings = context.defaults.model_copy(
+            update={**recipe.settings, "scratch": context.folder}
+        )
         order = Order(
             song=str(song.path),
             folder=str(self._tracks),
-            early=str(self._early),
+            links=str(self._links),
             name=self._job.name or song.head.key.rpartition("/")[2],
             tracks=recipe.tracks,
             settings=settings.model_dump(mode="json"),
-            required=settings.model == kit.defaults.model,
+            required=settings.model == context.defaults.model,
         )
-        done = await kit.child.separate(
+        done = await context.child.separate(
             order,
             self._lease.progress,
             lambda whole: publishing.add(whole.track, whole.path, whole.content_type),
@@ -234,10 +263,15 @@ class Assignment:
         return done
 
     def _begin(self, keys: ResultKeys) -> Publishing:
-        """A publication under these names, fenced by the claim."""
-        output, token = self._kit.buckets.output, self._claim.token
-        attempt = Publication(output, keys, token, self._lease.fence)
-        return Publishing(attempt, _persist, failpoints.reached)
+        """A publication under these names, fenced by the claim.
+
+        Each has a stage of its own: an upload of a model that has failed may still arrive when
+        the fallback's tracks are staged.
+        """
+        self._published += 1
+        token = f"{self._claim.token}-{self._published}"
+        attempt = Publication(self._context.buckets.output, keys, token, self._lease.fence)
+        return Publishing(attempt, self._persist, failpoints.reached)
 
     async def _publish(self, result: Result, recipe: Recipe, keys: ResultKeys) -> None:
         assert self._publishing is not None  # noqa: S101  # there is a result of its separation
@@ -247,14 +281,14 @@ class Assignment:
         published, whole = await self._publishing.publish(manifest, *rest)
         plain = ResultKeys(keys.name, "", keys.extension)
         # Whoever pushed a message and named a model looks for the plain names.
-        if keys.recipe and is_foreign(self._job.message) and not await self._standing(plain):
+        if keys.recipe and is_foreign(self._job.message) and not await self._read(plain):
             self._publishing = self._begin(plain)
             await self._publishing.publish(manifest, *rest)
-        self._kit.metrics.took(whole.timings, manifest.model.name)
+        self._context.metrics.took(whole.timings, manifest.model.name)
         if published == Published.ALREADY:
-            standing = await self._standing(keys)
-            if standing is not None:
-                await self._finish(standing.outcome, standing.reason or "")
+            better = await self._read(keys)
+            if better is not None:
+                await self._finish(better.outcome, better.reason or "")
                 return
         await self._finish(manifest.outcome, reason or "", result.why)
 
@@ -262,58 +296,49 @@ class Assignment:
         """Removes what was made and not published."""
         if self._publishing is not None:
             await self._publishing.abandon()
-        for folder in (self._tracks, self._early):
+        for folder in (self._tracks, self._links):
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _finish(self, outcome: Outcome, reason: str, why: JobError | None = None) -> None:
         if why is None and outcome == "fallback":
             why = JobError(ComputationError.code, reason)
-        await outlast(lambda: self._kit.claims.finish(self._claim, outcome, why))
+        await persist(lambda: self._context.claims.finish(self._claim, outcome, why))
         failpoints.reached("acknowledgement")
-        self._kit.metrics.jobs.labels(outcome).inc()
+        self._context.metrics.jobs.labels(outcome).inc()
         if outcome == "fallback":
             log.warning("%s is published as a fallback: %s", self._job.id, reason)
         else:
             log.info("%s is published", self._job.id)
 
-    async def _retry_or_bury(self, error: OctetError) -> None:
-        if not await self._retry(error):
-            await self._bury(self._told(error))
-
     async def _retry(self, error: OctetError) -> bool:
         """Whether the job waits for another attempt; its claim has ended then."""
         if self._claim.exhausted:
             return False
-        told = self._told(error)
-        waits = await outlast(lambda: self._kit.claims.retry(self._claim, told))
+        why = self._public(error)
+        waits = await persist(lambda: self._context.claims.retry(self._claim, why))
         if waits:
             log.warning(
                 "%s waits again, attempt %d of %d failed: %s",
-                *(self._job.id, self._job.attempts, self._kit.service.attempts, error),
+                *(self._job.id, self._job.attempts, self._context.service.attempts, error),
             )
         return waits
 
     async def _bury(self, why: JobError) -> None:
-        await outlast(lambda: self._kit.claims.bury(self._claim, why))
-        self._kit.metrics.jobs.labels("failed").inc()
+        await persist(lambda: self._context.claims.bury(self._claim, why))
+        self._context.metrics.jobs.labels("failed").inc()
         log.error("%s is a dead letter, %s: %s", self._job.id, why.code, why.message)
 
-    async def _failed(self, error: OctetError, model: str) -> None:
-        self._kit.metrics.attempts_failed.labels(error.code, model).inc()
-        log.warning("%s: %s failed, %s: %s", self._job.id, model, error.code, error)
-        if isinstance(error, OutputError):
-            await asyncio.sleep(_AFTER_A_FULL_DISK)
-
-    def _told(self, error: OctetError) -> JobError:
+    def _public(self, error: OctetError) -> JobError:
         """The error as everybody may read it: without paths of this machine."""
         text = error.message
-        for path, name in ((self._song, "the song"), (self._kit.folder, "the scratch folder")):
+        for path, name in ((self._song, "the song"), (self._context.folder, "the scratch folder")):
             text = text.replace(str(path), name)
         return JobError(error.code, text)
 
+    @property
+    def _patience(self) -> float:
+        return self._context.service.store_patience
 
-async def _persist(step: Callable[[], Awaitable[T]]) -> T:
-    """A step of publishing: a store that refuses (a wrong key, a full disk) is waited for as well,
-    since the fault is not the song's.
-    """
-    return await outlast(step, refusals=True)
+    async def _persist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """A step of publishing: a refusal of the store may be no fault of the job's."""
+        return await persist(step, refused_for=self._patience)

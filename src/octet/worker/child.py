@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from octet.worker.protocol import LONGEST_LINE, Done, WholeTrack, error_of, to_l
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from octet.worker.protocol import Order
 
@@ -44,15 +45,24 @@ class Child:
     Args:
         command: what to run.
         stall: seconds without a message after which it is killed.
+        load_stall: the same while it loads a model; what is merely repeated does not count.
         memory_limit: in MiB of resident memory, beyond which it is killed; 0 is no limit.
             Watched on Linux.
     """
 
     def __init__(
-        self, command: Sequence[str] = COMPUTE, *, stall: float = 120.0, memory_limit: int = 0
+        self,
+        command: Sequence[str] = COMPUTE,
+        *,
+        stall: float = 120.0,
+        load_stall: float = 1800.0,
+        memory_limit: int = 0,
     ) -> None:
         self._command = tuple(command)
         self._stall = stall
+        self._load_stall = load_stall
+        self._loading: dict[str, Any] | None = None
+        self._moved = 0.0
         self._memory_limit = memory_limit
         self._process: Process | None = None
         self._reader: asyncio.StreamReader | None = None
@@ -65,9 +75,25 @@ class Child:
         return self._process.pid if self._process else None
 
     async def load(self, settings: dict[str, Any]) -> None:
-        """Has the process start, and a model be ready for the first song. Waits for neither."""
-        await self._started()
-        self._send({"do": "load", "settings": settings})
+        """Has a model loaded, unless it is the one at hand.
+
+        When this is cancelled the process is killed.
+
+        Args:
+            settings: a SeparationSettings, as `model_dump(mode="json")` gives it.
+
+        Raises:
+            ComputationError: the process was killed, hung, or failed unforeseen.
+            OctetError: what the loading itself raised.
+        """
+        async with self._working({"do": "load", "settings": settings}):
+            try:
+                while (message := await self._message())["event"] != "loaded":
+                    if message["event"] == "failed":
+                        raise error_of(message)
+            except asyncio.CancelledError:
+                await self.stop()
+                raise
 
     async def separate(
         self,
@@ -88,22 +114,30 @@ class Child:
             ComputationError: the process was killed, hung, or failed unforeseen.
             OctetError: what the separation itself raised.
         """
-        await self._started()
-        self._send(order.to_message())
-        watch = asyncio.create_task(self._watch_memory())
-        try:
-            return await self._result(on_progress, on_track)
-        except asyncio.CancelledError:
-            await self._cancel()
-            raise
-        finally:
-            watch.cancel()
+        async with self._working(order.to_message()):
+            try:
+                return await self._result(on_progress, on_track)
+            except asyncio.CancelledError:
+                await self._cancel()
+                raise
 
     async def stop(self) -> None:
         """Ends the process, if there is one."""
         if self._process is not None:
             self.kill("the worker stops")
             await self._buried()
+
+    @contextlib.asynccontextmanager
+    async def _working(self, order: dict[str, Any]) -> AsyncIterator[None]:
+        """Gives an order, and watches the process while its answers are read."""
+        await self._started()
+        self._moved = time.monotonic()
+        self._send(order)
+        watch = asyncio.create_task(self._watch_memory())
+        try:
+            yield
+        finally:
+            watch.cancel()
 
     async def _started(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -143,7 +177,7 @@ class Child:
                 raise error_of(message)
             if message["event"] == "progress":
                 on_progress(float(message["share"]))
-            elif on_track is not None:
+            elif message["event"] == "track" and on_track is not None:
                 path = Path(message["path"])
                 on_track(WholeTrack(message["track"], path, message["content_type"]))
 
@@ -154,18 +188,26 @@ class Child:
             ComputationError: there is none: the process is dead, or silent for too long.
         """
         assert self._reader is not None  # noqa: S101  # it is there once the process is
+        loading = self._loading is not None
+        limit, name = (
+            (self._load_stall, "OCTET_LOAD_STALL") if loading else (self._stall, "OCTET_STALL")
+        )
         try:
-            async with asyncio.timeout(self._stall):
+            async with asyncio.timeout(self._moved + limit - time.monotonic()):
                 line = await self._reader.readline()
         except TimeoutError:
-            self.kill(f"no progress for {self._stall:g} seconds (OCTET_STALL)")
+            self.kill(f"no progress for {limit:g} seconds ({name})")
             line = b""
         except (OSError, ValueError):  # reset, or a line beyond all measure
             line = b""
-        if line.endswith(b"\n"):
-            message: dict[str, Any] = json.loads(line)
-            return message
-        raise ComputationError(f"the computation ended early: {await self._buried()}")
+        if not line.endswith(b"\n"):
+            self._loading = None
+            raise ComputationError(f"the computation ended early: {await self._buried()}")
+        message: dict[str, Any] = json.loads(line)
+        if message != self._loading:
+            self._moved = time.monotonic()
+        self._loading = message if message["event"] == "loading" else None
+        return message
 
     async def _cancel(self) -> None:
         """Stops the separation under way, and leaves a process that waits for the next, or none."""

@@ -17,9 +17,8 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from octet.errors import OctetError
 from octet.separation.model import ModelChoice, Passthrough
 from octet.separation.models.registry import ORIGINAL
 from octet.separation.separator import Separator
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
     OnModel = Callable[[str, int, int], None]
     Load = Callable[[ModelChoice, OnModel], Model]
+
+P = ParamSpec("P")
 
 _EVERY = 0.1
 """Seconds between two messages of progress, at least."""
@@ -88,12 +89,12 @@ class Channel:
         os._exit(0)
 
 
-class Desk:
+class Computation:
     """Does what is ordered, with the model that was used last at hand.
 
     Args:
         channel: where progress goes.
-        load: makes a model of a choice.
+        load: gives the model of a choice.
     """
 
     def __init__(self, channel: Channel, load: Load) -> None:
@@ -104,39 +105,41 @@ class Desk:
     def serve(self) -> None:
         """Works until the process ends."""
         for order in self._channel.orders():
-            if order["do"] == "load":
-                with contextlib.suppress(OctetError):  # the separation that needs it will say so
+            try:
+                if order["do"] == "load":
                     self._model(SeparationSettings(**order["settings"]), required=True)
-            else:
-                self._channel.send(self._answer(Order.from_message(order)))
+                    answer: dict[str, Any] = {"event": "loaded"}
+                else:
+                    answer = self._separate(Order.from_message(order))
+            except Exception as error:  # every failure is told, by its kind
+                answer = failure(error)
+            self._channel.send(answer)
 
-    def _answer(self, order: Order) -> dict[str, Any]:
-        try:
-            settings = SeparationSettings(**order.settings)
-            model = self._model(settings, required=order.required)
-            separator = Separator.from_settings(settings, model=model, tracks=order.tracks or None)
-            done = separator.separate(
-                order.song,
-                order.folder,
-                name=order.name,
-                on_progress=self._progress(),
-                on_track=self._whole(order, separator.encoding.format.mime),
-                cancelled=self._channel.cancelled,
-            )
-        except Exception as error:  # every failure is told, by its kind
-            return failure(error)
+    def _separate(self, order: Order) -> dict[str, Any]:
+        settings = SeparationSettings(**order.settings)
+        model = self._model(settings, required=order.required)
+        separator = Separator.from_settings(settings, model=model, tracks=order.tracks or None)
         mime = separator.encoding.format.mime
-        return {"event": "done", "manifest": done.to_json(), "content_type": mime}
+        manifest = separator.separate(
+            order.song,
+            order.folder,
+            name=order.name,
+            on_progress=self._sometimes(lambda share: {"event": "progress", "share": share}),
+            on_track=self._link(Path(order.links), mime),
+            cancelled=self._channel.cancelled,
+        )
+        return {"event": "done", "manifest": manifest.to_json(), "content_type": mime}
 
-    def _whole(self, order: Order, mime: str) -> Callable[[str, Path], None]:
-        """Tells of tracks as they are whole, under names that last."""
-        folder = Path(order.early)
+    def _link(self, folder: Path, mime: str) -> Callable[[str, Path], None]:
+        """Tells of tracks as they are whole, by links: the files move when the last one is."""
         folder.mkdir()
 
         def tell(track: str, path: Path) -> None:
-            # The file itself moves when the last track is whole.
             link = folder / path.name
-            link.hardlink_to(path)
+            try:
+                link.hardlink_to(path)
+            except OSError:  # no links on this file system: it is told of with the others
+                return
             self._channel.send(
                 {"event": "track", "track": track, "path": str(link), "content_type": mime}
             )
@@ -149,22 +152,28 @@ class Desk:
         wanted = ModelChoice.from_settings(settings, required=required)
         if self._loaded is None or self._loaded[0] != wanted:
             self._loaded = None  # two models at once may be more than the memory holds
-            tell = self._progress()
-            model = self._load(wanted, lambda _what, _done, _total: tell(0.0))
-            self._loaded = (wanted, model)
+            tell = self._sometimes(_loading)
+            tell("the model", 0, 0)
+            self._loaded = (wanted, self._load(wanted, tell))
+            self._channel.send({"event": "progress", "share": 0.0})
         return self._loaded[1]
 
-    def _progress(self) -> Callable[[float], None]:
+    def _sometimes(self, message: Callable[P, dict[str, Any]]) -> Callable[P, None]:
+        """Sends what `message` makes, unless another such message was sent just now."""
         last = 0.0
 
-        def tell(share: float) -> None:
+        def tell(*args: P.args, **kwargs: P.kwargs) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last >= _EVERY:
                 last = now
-                self._channel.send({"event": "progress", "share": share})
+                self._channel.send(message(*args, **kwargs))
 
         return tell
+
+
+def _loading(what: str, done: int, total: int) -> dict[str, Any]:
+    return {"event": "loading", "what": what, "done": done, "total": total}
 
 
 def load_model(wanted: ModelChoice, on_model: OnModel) -> Model:
@@ -182,7 +191,7 @@ def main(load: Load) -> None:
     os.nice(_POLITE)
     with contextlib.suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
-    Desk(Channel(socket.socket(fileno=int(sys.argv[1]))), load).serve()
+    Computation(Channel(socket.socket(fileno=int(sys.argv[1]))), load).serve()
 
 
 if __name__ == "__main__":

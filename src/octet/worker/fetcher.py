@@ -7,13 +7,19 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octet.errors import LimitError, ObjectMissingError, OctetError
-from octet.worker.tasks import end
+from octet.errors import LimitError, MessageError, ObjectMissingError, OctetError
+from octet.jobs import keys
+from octet.jobs.message import read_message
+from octet.jobs.server import queue_errors
+from octet.worker.retry import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from redis.asyncio import Redis
+
+    from octet.jobs.message import Complete
     from octet.storage.headers import ObjectHead
     from octet.storage.open import Buckets
 
@@ -73,14 +79,21 @@ class Fetcher:
             ahead.path.unlink(missing_ok=True)
         return await self._download(bucket, head)
 
-    def start_ahead(self, next_places: Callable[[], Awaitable[Places | None]]) -> None:
-        """Begins to fetch the next song, unless there is one already.
+    def prefetch(self, next_places: Callable[[], Awaitable[Places | None]]) -> None:
+        """Begins to fetch the next song ahead of its claim, unless there is one already.
 
         Args:
             next_places: where the next song on the queue lies; None while nothing waits.
         """
         if self._ahead is None and self._task is None:
-            self._task = asyncio.create_task(self._fetch_ahead(next_places))
+            self._task = asyncio.create_task(self._prefetch(next_places))
+
+    async def discard(self) -> None:
+        """Deletes what was fetched ahead, for the room that it takes."""
+        await self.close()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.path.unlink(missing_ok=True)
 
     async def close(self) -> None:
         """Ends the fetching ahead that is under way."""
@@ -88,7 +101,7 @@ class Fetcher:
         if task is not None:
             await end([task])
 
-    async def _fetch_ahead(self, next_places: Callable[[], Awaitable[Places | None]]) -> None:
+    async def _prefetch(self, next_places: Callable[[], Awaitable[Places | None]]) -> None:
         # Whatever goes wrong here will go wrong again, and be told, once the job is claimed.
         with contextlib.suppress(OctetError):
             while (places := await next_places()) is None:  # noqa: ASYNC110  # it lies on a server
@@ -114,3 +127,27 @@ class Fetcher:
         path = self._folder / f"song-{self._count}"
         head = await self._buckets.named(bucket).download(head.key, path, limit=self._limit)
         return Fetched(path, bucket, head)
+
+
+async def next_places(client: Redis, complete: Complete, bucket: str) -> Places | None:
+    """Where the song of the message lies that would be taken next; it stays on the queue.
+
+    None while nothing waits, or nothing readable. Takes the same time however many wait.
+
+    Args:
+        client: of the queue.
+        complete: completes the recipes of messages that are not Octet's own.
+        bucket: for a message that names none.
+
+    Raises:
+        QueueUnavailableError: the server does not answer.
+    """
+    async with queue_errors(), client.pipeline(transaction=False) as pipe:
+        for name in (keys.QUEUE_HIGH, keys.QUEUE, keys.QUEUE_LOW):
+            pipe.lindex(name, -1)
+        found = await pipe.execute()
+    message = next((entry for entry in found if entry is not None), None)
+    try:
+        return None if message is None else read_message(message, complete).request.places(bucket)
+    except MessageError:
+        return None

@@ -1,26 +1,30 @@
 """What supervisor and child say to each other: JSON objects, one a line, over a socket pair.
 
 To the child:
-    {"do": "load", "settings": {...}}                      a model to have ready
-    {"do": "separate", "song", "folder", "early", "name", "tracks", "settings",
+    {"do": "load", "settings": {...}}                      load this model, if it is not at hand
+    {"do": "separate", "song", "folder", "links", "name", "tracks", "settings",
      "required"}
     {"do": "cancel"}                                       the separation under way
     the end of the stream                                  die
 
-From the child, while it separates:
+From the child:
+    {"event": "loading", "what", "done", "total"}          a model is fetched, converted or waited
+                                                           for; repeated every few seconds
+    {"event": "loaded"}                                    the answer to `load`
     {"event": "progress", "share": 0.25}                   at least whenever something moved
     {"event": "track", "track": "vocals", "path", "content_type": "audio/mpeg"}
                                                            whole, while others are not
     {"event": "done", "manifest": "{...}", "content_type": "audio/mpeg"}
     {"event": "failed", "code", "message", "hint"}         code as in octet.errors
 
-The child answers each `separate` with exactly one `done` or `failed`, unless it dies.
+The child answers each `load` with one `loaded` or `failed`, and each `separate` with one `done`
+or `failed`, unless it dies.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from octet import errors
@@ -61,7 +65,7 @@ class Order:
     Attributes:
         song: path of the file.
         folder: where the tracks shall lie; it must not be there yet.
-        early: a folder for the tracks that are whole before the others; not there yet either.
+        links: a folder for links to the tracks that are whole before the others; not there yet.
         name: of the song, for people.
         tracks: names of the tracks; empty for all.
         settings: a SeparationSettings, as `model_dump(mode="json")` gives it.
@@ -71,7 +75,7 @@ class Order:
 
     song: str
     folder: str
-    early: str
+    links: str
     name: str
     tracks: tuple[str, ...]
     settings: dict[str, Any]
@@ -84,15 +88,8 @@ class Order:
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Order:
         """The reverse."""
-        return cls(
-            song=message["song"],
-            folder=message["folder"],
-            early=message["early"],
-            name=message["name"],
-            tracks=tuple(message["tracks"]),
-            settings=message["settings"],
-            required=message["required"],
-        )
+        parts = {field.name: message[field.name] for field in fields(cls)}
+        return cls(**{**parts, "tracks": tuple(message["tracks"])})
 
 
 def to_line(message: dict[str, Any]) -> bytes:

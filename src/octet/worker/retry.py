@@ -1,4 +1,4 @@
-"""Waits until a server is back: no outage of the queue or the store costs a job."""
+"""Repeats steps until a server answers, and ends tasks for sure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from octet.errors import (
     LeaseLostError,
     ObjectMissingError,
+    ObjectTooLargeError,
     OctetError,
     QueueError,
     StorageError,
@@ -18,7 +19,7 @@ from octet.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 T = TypeVar("T")
 
@@ -29,15 +30,17 @@ _LONGEST = 15.0
 _SAY_AGAIN = 60.0
 
 
-async def outlast(step: Callable[[], Awaitable[T]], *, refusals: bool = False) -> T:
-    """Repeats a step until the servers that it needs let it through.
+async def persist(step: Callable[[], Awaitable[T]], *, refused_for: float = 0.0) -> T:
+    """Repeats a step until queue and store let it through: no outage of theirs costs a job.
 
     Args:
         step: may be repeated without harm.
-        refusals: wait also for a store that answers and refuses (a wrong key, a missing
-            bucket, a full disk): right where the fault cannot lie with the job.
+        refused_for: seconds for which a store is tried that answers and refuses (a wrong key, a
+            missing bucket, a full disk); somebody may be mending it.
 
     Raises:
+        StorageError: the store still refuses after that time; or no repetition can help, since
+            there is no such object, or it is too large.
         OctetError: any other error of the step.
     """
     began, said, pause = time.monotonic(), 0.0, _FIRST
@@ -45,9 +48,9 @@ async def outlast(step: Callable[[], Awaitable[T]], *, refusals: bool = False) -
         try:
             result = await step()
         except OctetError as error:
-            if not _passes(error, refusals=refusals):
-                raise
             now = time.monotonic()
+            if not (_is_outage(error) or (_is_refusal(error) and now - began < refused_for)):
+                raise
             if not said or now - said > _SAY_AGAIN:
                 said = now
                 log.warning("waiting: %s", error)
@@ -59,8 +62,29 @@ async def outlast(step: Callable[[], Awaitable[T]], *, refusals: bool = False) -
         pause = min(pause * 2, _LONGEST)
 
 
-def _passes(error: OctetError, *, refusals: bool) -> bool:
-    if isinstance(error, LeaseLostError | ObjectMissingError):
+async def end(tasks: Iterable[asyncio.Task[Any]], patience: float = 0.2) -> None:
+    """Cancels tasks and waits until they have ended, however they end.
+
+    A cancellation can get lost: the Redis client drops one that meets it while it connects. So
+    it is repeated.
+
+    Args:
+        tasks: those that have ended already are fine.
+        patience: seconds that they may take to tidy up before they are cancelled again.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=patience)
+
+
+def _is_outage(error: OctetError) -> bool:
+    if isinstance(error, LeaseLostError):
         return False
-    kinds = (QueueError, StorageError) if refusals else (QueueError, StorageUnavailableError)
-    return isinstance(error, kinds)
+    return isinstance(error, QueueError | StorageUnavailableError)
+
+
+def _is_refusal(error: OctetError) -> bool:
+    hopeless = isinstance(error, ObjectMissingError | ObjectTooLargeError)
+    return isinstance(error, StorageError) and not hopeless
