@@ -155,6 +155,8 @@ SAMPLES = {
     "OCTET_ALLOW_HOSTS": "10.0.0.0/8,localhost",
     "OCTET_WEBHOOK_SECRET": "whsec_" + "A" * 32,
     "OCTET_KEEP_DAYS": "7",
+    "OCTET_MAX_DEAD": "100",
+    "OCTET_MAX_DELIVERIES": "200",
     "OCTET_WORKER_ID": "worker-1",
     "OCTET_LEASE": "10",
     "OCTET_GRACE": "5",

@@ -40,6 +40,7 @@ class Program:
     name: str
     command: list[str]
     patience: float
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -61,13 +62,23 @@ class Launcher:
         port: of the API; 0 takes a free one.
         workers: how many songs are separated at once.
         grace: seconds that a worker may take to stop.
+        metrics_port: of the first worker, the others count up; 0 takes free ones, None none.
+        worker_id: names the workers, with a number behind it where there are several.
 
     Raises:
         SettingError: something else listens on the port.
     """
 
     def __init__(
-        self, folder: Path, *, host: str, port: int, workers: int = 1, grace: float = 25.0
+        self,
+        folder: Path,
+        *,
+        host: str,
+        port: int,
+        workers: int = 1,
+        grace: float = 25.0,
+        metrics_port: int | None = None,
+        worker_id: str | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.host = host
@@ -78,8 +89,13 @@ class Launcher:
         octet = [sys.executable, "-m", "octet"]
         self._api = Program("api", [*octet, "api"], patience=10.0)
         self._workers = [
-            Program(f"worker-{number}", [*octet, "worker"], patience=grace + 5.0)
-            for number in range(1, workers + 1)
+            Program(
+                f"worker-{number + 1}",
+                [*octet, "worker"],
+                patience=grace + 5.0,
+                environment=_own_settings(number, workers, metrics_port, worker_id),
+            )
+            for number in range(workers)
         ]
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
@@ -143,6 +159,7 @@ class Launcher:
             "OCTET_SCRATCH": str(self.folder / "scratch"),
             "OCTET_HOST": self.host,
             "OCTET_PORT": str(self.port),
+            **program.environment,
         }
         program.process = start_child(program.command, env=environment)
 
@@ -191,6 +208,18 @@ async def _stopped(programs: list[Program]) -> None:
             log.warning("%s did not stop within %.0f s", program.name, program.patience)
             program.process.kill()
             program.process.wait()
+
+
+def _own_settings(
+    number: int, workers: int, metrics_port: int | None, worker_id: str | None
+) -> dict[str, str]:
+    """What workers of one machine must not share: the port of their metrics, and their name."""
+    own = {}
+    if metrics_port:
+        own["OCTET_METRICS_PORT"] = str(metrics_port + number)
+    if worker_id and workers > 1:
+        own["OCTET_WORKER_ID"] = f"{worker_id}-{number + 1}"
+    return own
 
 
 def _bound_port(host: str, port: int) -> int:

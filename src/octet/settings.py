@@ -174,6 +174,12 @@ class ServiceSettings(BaseSettings):
         None, description="Secret that signs events (whsec_...); made and kept if unset."
     )
     keep_days: float = Field(30, gt=0, description="Days for which finished jobs stay listed.")
+    max_dead: int = Field(
+        10_000, ge=1, description="Dead letters kept; beyond, the oldest are dropped and counted."
+    )
+    max_deliveries: int = Field(
+        100_000, ge=1, description="Callbacks kept until they arrive; beyond, the oldest likewise."
+    )
 
     worker_id: str | None = Field(None, description="Name of a worker; made if unset.")
     lease: float = Field(30, gt=0.5, description="Seconds after which a silent worker has lost.")
@@ -202,7 +208,10 @@ class ServiceSettings(BaseSettings):
         0, ge=0, description="Most memory of a computation, in MiB; 0 is no limit."
     )
     metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Port of a worker's metrics; none if unset."
+        None,
+        ge=0,
+        le=65535,
+        description="Port of a worker's metrics; none if unset. Workers of `octet up` count up.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least weight of what is logged."

@@ -22,6 +22,7 @@ import pytest
 from octet.tracks import TRACKS
 from tests.chaos import FULL, rounds
 from tests.cli.test_separate import make_song
+from tests.servers import find_free_port
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -33,9 +34,10 @@ get, post = partial(httpx.get, verify=_PLAIN), partial(httpx.post, verify=_PLAIN
 class Up:
     """A running `octet up` and the processes that it started."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "octet", "up", "--data-dir", str(folder), "--port", "0"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "octet", "up", "--data-dir", str(folder), "--port", "0"],
+            [*command, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -71,8 +73,8 @@ class Up:
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Up]:
-    up = Up(folder, **environment)
+def running(folder: Path, *options: str, **environment: str) -> Iterator[Up]:
+    up = Up(folder, *options, **environment)
     try:
         up.until_ready()
         yield up
@@ -210,6 +212,29 @@ def test_a_worker_that_dies_is_started_again(tmp_path):
         # then a song sent now is still separated
         name = submit(up.url, make_song(tmp_path / "song.wav", 1))
         assert manifest(up.url, name)["outcome"] == "complete"
+
+
+def test_two_workers_share_neither_the_port_of_metrics_nor_a_name(tmp_path):
+    # given settings that two workers cannot both have
+    port = find_free_port()
+    named = {"OCTET_METRICS_PORT": str(port), "OCTET_WORKER_ID": "here"}
+    with running(tmp_path / "data", "--workers", "2", **named) as up:
+        # then both are there, each with a port and a name of its own
+        until = time.monotonic() + 60
+        for number in (0, 1):
+            while not _answers(f"http://127.0.0.1:{port + number}/metrics"):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        while get(f"{up.url}/v1/queue", timeout=30).json()["workers"] != 2:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_folder_serves_one(tmp_path):

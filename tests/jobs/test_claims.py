@@ -288,3 +288,47 @@ async def test_leaving_gives_back_what_was_only_moved(
 
     assert await queue.queue() == [song(1)]
     assert await queue.workers() == {}
+
+
+@pytest.mark.parametrize("key", [keys.JOB, keys.CALLBACKS, keys.DEAD_LETTER])
+async def test_a_key_of_the_wrong_type_costs_no_job(
+    client: Redis, queue: JobQueue, claims: Claims, key: str
+) -> None:
+    # given something else under the name of a job's key, before its message and another
+    await client.set(key + song(1), "x")
+    for number in (1, 2):
+        await client.lpush("toWorker", song(number))
+
+    # when both are taken, then both run to their ends
+    for number in (1, 2):
+        claim = await claims.take(wait=0)
+        assert claim is not None
+        assert claim.job.id == song(number)
+        await claims.bury(claim, WRONG)
+    assert await queue.depth() == 0
+
+
+async def test_damaged_callbacks_do_not_keep_a_job_from_its_end(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    await queue.submit(request(1))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    await client.set(keys.CALLBACKS + song(1), "x")
+
+    assert (await claims.finish(claim, "complete")).state == "done"
+
+
+async def test_a_running_job_with_a_damaged_record_stops_no_other(
+    client: Redis, queue: JobQueue, claims: Claims
+) -> None:
+    # given two jobs of a dead worker, of which one has no record any more
+    for number in (1, 2):
+        await queue.submit(request(number))
+        assert await claims.take(wait=0) is not None
+    await client.set(keys.JOB + song(1), "x")
+    await client.hset(keys.JOB + song(2), "lease", 1)
+
+    # when the reaper looks, then the other one comes back
+    assert (await Reaper(client).reap(thorough=True)).jobs == 1
+    assert await queue.queue() == [song(2)]

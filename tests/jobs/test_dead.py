@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from octet.jobs.claims import Claims
 from octet.jobs.dead import DeadLetters
 from octet.jobs.job import Callback, JobError
+from octet.jobs.message import LONGEST
 from octet.jobs.outbox import Outbox
+from octet.jobs.reaper import Reaper
 from tests.jobs.songs import request, song
 
 if TYPE_CHECKING:
@@ -81,7 +84,6 @@ async def test_a_replayed_job_runs_as_if_new(
     await bury(queue, claims, 1)
 
     assert await dead.replay(song(1))
-    assert not await dead.replay(song(1))
 
     assert await dead.count() == 0
     claim = await claims.take(wait=0)
@@ -112,10 +114,64 @@ async def test_a_discarded_letter_is_gone_with_its_job(
     await bury(queue, claims, 1)
 
     assert await dead.discard(song(1))
-    assert not await dead.discard(song(1))
 
     assert await queue.get(song(1)) is None
     assert (await queue.jobs()).jobs == []
+
+
+async def test_what_worked_is_answered_so_again_and_happens_once(
+    queue: JobQueue, claims: Claims, dead: DeadLetters
+) -> None:
+    # given two letters, one replayed and one discarded, whose replies were lost
+    await bury(queue, claims, 1)
+    await bury(queue, claims, 2)
+    await dead.replay(song(1))
+    await dead.discard(song(2))
+
+    # when the same is asked for again, then it has worked, and nothing more happens
+    assert await dead.replay(song(1))
+    assert await dead.discard(song(2))
+    assert await queue.queue() == [song(1)]
+
+    # and what did not happen has not worked
+    assert not await dead.discard(song(1))
+    assert not await dead.replay(song(2))
+    assert not await dead.replay("message-99")
+
+
+async def test_the_oldest_letters_beyond_a_bound_are_dropped_and_counted(
+    client: Redis,
+    queue: JobQueue,
+    claims: Claims,
+    dead: DeadLetters,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # given five letters of jobs where three are kept
+    for number in range(5):
+        await bury(queue, claims, number)
+
+    # when the old ones are tidied away
+    with caplog.at_level(logging.WARNING, logger="octet"):
+        reaped = await Reaper(client, most_letters=3).reap()
+
+    # then the newest are there, the others are gone with their jobs, and that is said
+    assert reaped.letters == 2
+    assert [letter.id for letter in await dead.list()] == [song(4), song(3), song(2)]
+    assert await queue.get(song(0)) is None
+    assert (await dead.dropped())["letters"] == 2
+    assert "2 of the oldest dead letters were dropped" in caplog.text
+    assert (await Reaper(client, most_letters=3).reap()).letters == 0
+
+
+async def test_a_letter_does_not_keep_what_was_too_long_to_be_read(
+    client: Redis, claims: Claims, dead: DeadLetters
+) -> None:
+    await client.lpush("toWorker", b"x" * (LONGEST + 100))
+
+    assert await claims.take(wait=0) is None
+
+    [letter] = await dead.list()
+    assert letter.message == b"x" * LONGEST
 
 
 async def test_a_failed_job_that_is_submitted_again_is_no_dead_letter_any_more(

@@ -228,3 +228,27 @@ def test_where_a_song_may_lie() -> None:
     assert places() == [("demucs-bucket", f"queue/{H}.mp3"), ("demucs-bucket", f"{H}.mp3")]
     assert places(bucket="b", object="o") == [("b", "o")]
     assert places(object="o") == [("demucs-bucket", "o")]
+
+
+def test_a_message_with_countless_callbacks_is_refused() -> None:
+    hooks = [{"url": f"http://{number}/"} for number in range(20_000)]
+    raw = json.dumps({"hash": H, "octet": {"callbacks": hooks}}).encode()
+    with pytest.raises(MessageError, match="20000 callbacks, more than 100"):
+        read_message(raw)
+
+
+def test_half_of_a_surrogate_pair_goes_no_further_than_a_callbacks_data() -> None:
+    # given a foreign message with half of a pair wherever text can be
+    half = "\ud800"
+    parts = {
+        "hash": H,
+        "model": half,
+        "callback": {"url": "http://x/", "data": half},
+        "octet": {"recipe": {"tracks": [half], "model": half, half: 1}, "name": half},
+    }
+    request = read_message(json.dumps(parts).encode()).request
+    # when it is read, then what is stored is text, and the data goes back as it came
+    assert (request.recipe, request.name) == ({}, "")
+    [hook] = request.callbacks
+    assert hook.body == '"\\ud800"'
+    json.dumps(request.recipe, ensure_ascii=False).encode()

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from octet.jobs.dead import DeadLetters
 from octet.jobs.outbox import Outbox
+from octet.jobs.reaper import Reaper
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -69,3 +71,34 @@ async def test_a_lease_that_runs_out_makes_it_due_again_and_fences_the_late_one(
     assert not await outbox.finish(late)
     assert not await outbox.reschedule(late, 1)
     assert await outbox.finish(delivery)
+
+
+async def test_the_oldest_deliveries_beyond_a_bound_are_dropped_and_counted(
+    client: Redis, outbox: Outbox
+) -> None:
+    # given six deliveries, of which the first is due last: it was tried already
+    for number in range(6):
+        await outbox.add(f"http://{number}/", "{}")
+        await asyncio.sleep(0.002)
+    for delivery in await outbox.claim(1):
+        await outbox.reschedule(delivery, 3600)
+
+    # when four are kept
+    reaped = await Reaper(client, most_deliveries=4).reap()
+
+    # then the oldest two are gone, and counted
+    assert reaped.deliveries == 2
+    assert [delivery.url for delivery in await outbox.claim()] == [
+        f"http://{number}/" for number in range(2, 6)
+    ]
+    assert await outbox.pending() == 4
+    assert (await DeadLetters(client).dropped())["deliveries"] == 2
+
+
+async def test_a_finished_delivery_leaves_nothing(client: Redis, outbox: Outbox) -> None:
+    await outbox.add("http://x/", "{}")
+    [delivery] = await outbox.claim()
+
+    await outbox.finish(delivery)
+
+    assert await client.keys("octet:webhooks*") == []

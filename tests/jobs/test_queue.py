@@ -14,12 +14,14 @@ from octet.jobs import keys
 from octet.jobs.claims import Claims
 from octet.jobs.job import Callback, JobError
 from octet.jobs.outbox import Outbox
+from octet.jobs.server import run_script
 from tests.chaos import rounds
 from tests.jobs.songs import request, song, until
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from octet.jobs.job import Priority
     from octet.jobs.queue import JobQueue
 
 pytestmark = pytest.mark.anyio
@@ -424,3 +426,64 @@ async def test_a_server_that_refuses_is_a_typed_error(client: Redis, queue: JobQ
             await queue.submit(request(1))
     finally:
         await client.delete("toWorker")  # or whoever shares the server finds it broken
+
+
+@pytest.mark.parametrize("priority", ["high", "normal", "low"])
+async def test_a_job_whose_message_is_gone_is_queued_again_when_it_is_asked_for(
+    client: Redis, queue: JobQueue, priority: Priority
+) -> None:
+    # given a waiting job whose message somebody has deleted
+    await queue.submit(request(1, priority=priority))
+    await client.delete(keys.QUEUE, keys.QUEUE_HIGH, keys.QUEUE_LOW)
+
+    # when it is asked for again, twice
+    for _ in range(2):
+        submission = await queue.submit(request(1, priority=priority))
+        assert not submission.created
+
+    # then it waits, once, and runs
+    assert await queue.queue() == [song(1)]
+    claim = await Claims(client, "worker-1").take(wait=0)
+    assert claim is not None
+    assert claim.job.id == song(1)
+
+
+async def test_a_job_whose_message_is_gone_can_be_cancelled(client: Redis, queue: JobQueue) -> None:
+    await queue.submit(request(1))
+    await client.delete(keys.QUEUE)
+
+    job = await queue.cancel(song(1))
+
+    assert job is not None
+    assert (job.state, job.cancelling) == ("cancelled", False)
+
+
+async def test_a_message_that_a_worker_has_just_moved_is_not_gone(
+    client: Redis, queue: JobQueue
+) -> None:
+    # given a message between its move and its claim
+    await queue.submit(request(1))
+    message = await run_script(client, "take", "worker-1", 30_000)
+
+    # when the job is asked for again, and cancelled, then both wait for the claim
+    await queue.submit(request(1))
+    assert await queue.depth() == 0
+    job = await queue.cancel(song(1))
+    assert job is not None
+    assert (job.state, job.cancelling) == ("waiting", True)
+    assert await Claims(client, "worker-1").claim(message) is None
+    job = await queue.get(song(1))
+    assert job is not None
+    assert job.state == "cancelled"
+
+
+async def test_a_record_that_others_have_damaged_hides_no_other_job(
+    client: Redis, queue: JobQueue
+) -> None:
+    for number in range(4):
+        await queue.submit(request(number))
+    await client.set(keys.JOB + song(0), "x")
+    await client.hdel(keys.JOB + song(1), "song")
+    await client.hset(keys.JOB + song(2), "attempts", "many")
+
+    assert [job.song for job in (await queue.jobs()).jobs] == [song(3)]

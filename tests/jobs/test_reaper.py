@@ -13,13 +13,16 @@ from octet.errors import LeaseLostError
 from octet.jobs import keys
 from octet.jobs.claims import Claims
 from octet.jobs.job import JobError
-from octet.jobs.reaper import INTERRUPTIONS, Reaper
+from octet.jobs.outbox import Outbox
+from octet.jobs.reaper import INTERRUPTIONS, LOSSES, Reaper
+from octet.jobs.server import reply_of, run_script
 from tests.chaos import rounds
 from tests.jobs.songs import request, song
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from octet.jobs.job import Priority
     from octet.jobs.queue import JobQueue
 
 pytestmark = pytest.mark.anyio
@@ -121,6 +124,7 @@ async def test_a_job_under_which_everything_stops_again_and_again_is_given_up(
 async def test_a_list_whose_owner_nobody_knows_goes_back(
     client: Redis, queue: JobQueue, reaper: Reaper
 ) -> None:
+    await reaper.reap()
     await queue.submit(request(1))
     await client.lmove("toWorker", keys.worker_jobs("stranger:1"), "RIGHT", "LEFT")
 
@@ -161,6 +165,134 @@ async def test_work_comes_back_in_its_order_before_the_rest(
     assert (reaped.messages, reaped.jobs) == (2, 2)
     assert await queue.queue() == [song(number) for number in range(6)]
     assert await client.llen(keys.INFLIGHT) == 0
+
+
+@pytest.mark.parametrize("priority", ["high", "low"])
+async def test_messages_of_a_dead_worker_go_back_where_they_came_from(
+    client: Redis, queue: JobQueue, reaper: Reaper, priority: Priority
+) -> None:
+    # given three messages of a priority, one normal one, and a worker that dies between the move
+    # of its first message and the claim
+    await queue.submit(request(9))
+    for number in range(3):
+        await queue.submit(request(number, priority=priority))
+    before = await queue.queue()
+    if priority == "low":
+        await Claims(client, "other").take(wait=0)
+    await run_script(client, "take", "worker-1", 30_000)
+    await silence(client, "worker-1")
+
+    # when its message goes back
+    assert (await reaper.reap(thorough=True)).messages == 1
+
+    # then the order is what it was
+    assert await queue.queue() == (before if priority == "high" else before[1:])
+    moved = await client.keys("octet:worker:*")
+    assert moved == []
+
+
+async def test_a_message_of_high_priority_on_an_empty_queue_stays_first(
+    client: Redis, queue: JobQueue, reaper: Reaper
+) -> None:
+    # given a message of high priority that went straight onto the empty queue, and was moved
+    await queue.submit(request(1, priority="high"))
+    await run_script(client, "take", "worker-1", 30_000)
+    await silence(client, "worker-1")
+    for number, priority in ((2, "normal"), (3, "high"), (4, "high")):
+        await queue.submit(request(number, priority=priority))
+
+    await reaper.reap(thorough=True)
+
+    assert await queue.queue() == [song(1), song(3), song(4), song(2)]
+
+
+async def test_a_waiting_job_whose_message_is_gone_is_found(
+    client: Redis, queue: JobQueue, reaper: Reaper
+) -> None:
+    # given jobs whose messages somebody has deleted
+    for number in range(3):
+        await queue.submit(request(number))
+    await client.delete("toWorker")
+
+    # when the reaper looks for them
+    reaped = await reaper.reap(thorough=True)
+
+    # then they wait again, in their order
+    assert reaped.found == 3
+    assert await queue.queue() == [song(number) for number in range(3)]
+    assert (await reaper.reap(thorough=True)).found == 0
+
+
+async def test_a_message_that_is_taken_away_again_and_again_ends_as_a_dead_letter(
+    client: Redis, queue: JobQueue, reaper: Reaper
+) -> None:
+    await queue.submit(request(1))
+    for _ in range(LOSSES):
+        await client.delete("toWorker")
+        assert (await reaper.reap(thorough=True)).found == 1
+    await client.delete("toWorker")
+
+    assert (await reaper.reap(thorough=True)).lost == 1
+
+    job = await queue.get(song(1))
+    assert job is not None
+    assert job.error is not None
+    assert (job.state, job.error.code) == ("failed", "lost")
+    assert await queue.depth() == 0
+
+
+async def test_a_running_job_that_the_list_of_running_jobs_lacks_comes_back(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    # given a dead worker's job, and a list that somebody has deleted
+    await queue.submit(request(1))
+    assert await claims.take(wait=0) is not None
+    await client.hset(keys.JOB + song(1), "lease", 1)
+    await client.delete(keys.INFLIGHT)
+
+    # when the reaper has noticed
+    await reaper.reap(thorough=True)
+    await reaper.reap(thorough=True)
+
+    assert await queue.queue() == [song(1)]
+
+
+async def scores(client: Redis, key: str) -> dict[bytes, float]:
+    return dict(await reply_of(client.zrange(key, 0, -1, withscores=True)))
+
+
+async def test_a_clock_that_is_set_back_stops_nothing(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    """What a server looks like whose clock was set back by ten minutes, a lease of 30 s ago."""
+    # given a dead worker with a running job and a moved message, a delivery that is due, and
+    # a living worker that has renewed since
+    await queue.submit(request(1))
+    await queue.submit(request(2))
+    await Outbox(client).add("http://x/", "{}")
+    assert await claims.take(wait=0) is not None
+    await run_script(client, "take", "worker-1", 30_000)
+    await Claims(client, "alive").heartbeat()
+    seconds, _ = await client.time()
+    later = (seconds + 600) * 1000
+    await client.set(keys.REAPED, later)
+    await client.hset(keys.JOB + song(1), "lease", later + 30_000)
+    await client.zadd(keys.WORKERS, {"worker-1": later + 30_000})
+    [delivery] = await scores(client, keys.OUTBOX)
+    await client.zadd(keys.OUTBOX, {delivery: later})
+
+    # when the reaper looks
+    await reaper.reap()
+
+    # then nothing lasts longer than if the clock had not been touched
+    now = (seconds + 5) * 1000
+    workers = await scores(client, keys.WORKERS)
+    [due] = (await scores(client, keys.OUTBOX)).values()
+    assert int(await client.hget(keys.JOB + song(1), "lease") or 0) <= now + 30_000
+    assert workers[b"worker-1"] <= now + 30_000
+    assert workers[b"alive"] > now
+    assert due <= now
+    assert int(await client.get(keys.REAPED) or later) <= now
 
 
 async def test_a_job_that_was_to_be_cancelled_ends_with_its_worker(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from octet.api.state import Service
-    from octet.jobs.job import Callback, Job, JobRequest
+    from octet.jobs.job import Job, JobRequest
     from octet.results.manifest import Manifest
 
 logger = logging.getLogger("octet.api")
@@ -186,12 +186,8 @@ async def _size_of(service: Service, key: str) -> int | None:
 async def _tell(service: Service, request: JobRequest) -> None:
     """Makes the callbacks of a request whose result was there before it."""
     for callback in request.callbacks:
-        body = _event(request) if callback.kind == "event" else _lab_body(callback)
+        body = _event(request) if callback.kind == "event" else callback.body
         await service.outbox.add(callback.url, body, kind=callback.kind)
-
-
-def _lab_body(callback: Callback) -> str:
-    return json.dumps(callback.data, ensure_ascii=False)
 
 
 def _event(request: JobRequest) -> str:

@@ -52,6 +52,8 @@ def up(
         port=settings.port,
         workers=workers,
         grace=settings.grace,
+        metrics_port=settings.metrics_port,
+        worker_id=settings.worker_id,
     )
 
     def ready() -> None:

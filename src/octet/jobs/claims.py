@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from octet.errors import LeaseLostError, MessageError
 from octet.jobs import keys
 from octet.jobs.job import Job
-from octet.jobs.message import callback_entry, complete_alone, read_message
+from octet.jobs.message import LONGEST, callback_entry, complete_alone, read_message
 from octet.jobs.queue import job_of, record_fields
 from octet.jobs.server import reply_of, run_script
 
@@ -32,6 +32,9 @@ _LONGEST_WAIT = 1.0
 """Seconds of one blocking wait on `toWorker`; the other lists are looked at in between."""
 
 _LONGEST_REASON = 2000
+
+_MOST_KEPT = LONGEST
+"""Bytes of an unreadable message that its dead letter keeps."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Claims:
             read = read_message(message, self._complete)
         except MessageError as error:
             await run_script(
-                self._redis, "reject", self._worker, message, error.code, error.message
+                self._redis, "reject", self._worker, message, error.code, error.message, _MOST_KEPT
             )
             return None
         token = uuid.uuid4().hex

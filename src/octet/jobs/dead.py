@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
+_REMEMBERED = 600_000
+"""Milliseconds for which it is known what became of a letter."""
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """One of them.
@@ -73,14 +77,20 @@ class DeadLetters:
         """Puts it back on the queue, a job with its attempts at 0 (atomic).
 
         Returns:
-            False when there is no such letter.
+            False when there is no such letter. True, and nothing happens, for one that was
+            replayed within the last minutes: the reply may have been lost on its way.
         """
-        return bool(await run_script(self._redis, "replay", letter_id))
+        return bool(await run_script(self._redis, "replay", letter_id, _REMEMBERED))
 
     async def discard(self, letter_id: str) -> bool:
         """Forgets it, and the record of its job (atomic).
 
         Returns:
-            False when there is no such letter.
+            As `replay`.
         """
-        return bool(await run_script(self._redis, "discard", letter_id))
+        return bool(await run_script(self._redis, "discard", letter_id, _REMEMBERED))
+
+    async def dropped(self) -> dict[str, int]:
+        """How many `letters` and `deliveries` were dropped so far, since there were too many."""
+        counts = await reply_of(self._redis.hgetall(keys.DROPPED))
+        return {name.decode(): int(count) for name, count in counts.items()}

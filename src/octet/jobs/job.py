@@ -29,6 +29,9 @@ KEY = re.compile(r"[0-9a-f]{16}")
 _NAME = re.compile(r"[0-9A-Fa-f]{32,128}\Z")
 _LONGEST_OBJECT = 1024
 
+MOST_CALLBACKS = 100
+"""Of one request: each is compared with all that the job has already."""
+
 
 @dataclass(frozen=True)
 class Callback:
@@ -42,6 +45,13 @@ class Callback:
     data: Any = None
     kind: CallbackKind = "lab"
 
+    @property
+    def body(self) -> str:
+        """What is POSTed: the data as JSON in ASCII, so that half of a surrogate pair, which JSON
+        allows, is stored and sent as it came; empty for an event, whose body is its job's end.
+        """
+        return json.dumps(self.data) if self.kind == "lab" else ""
+
 
 @dataclass(frozen=True)
 class JobRequest:
@@ -54,7 +64,7 @@ class JobRequest:
             (octet.results.recipe), of others what their message says.
         key: names the recipe beside the song, 16 hex digits; empty for the default one.
         bucket, object: where the song lies; None where the producer did not say.
-        callbacks: who hears of its end.
+        callbacks: who hears of its end, at most MOST_CALLBACKS.
         priority: before or after the others.
         name: what the client called the file, for people only. Not a path.
 
@@ -89,7 +99,8 @@ class JobRequest:
                     f"{place[:80]!r} is not the name of a bucket or an object",
                     "1 to 1024 bytes, no control characters, no leading slash, no '..' part",
                 )
-
+        if len(self.callbacks) > MOST_CALLBACKS:
+            raise SettingError(f"{len(self.callbacks)} callbacks, more than {MOST_CALLBACKS}")
         for text in (self.name, *(hook.url for hook in self.callbacks)):
             if not is_text(text):
                 raise SettingError(f"{text[:80]!r} is not text", "it holds half a character")

@@ -32,7 +32,8 @@ WORKERS_ABOUT = "octet:workers:about"
 
 WORKER_JOBS = "octet:worker:"
 """List `octet:worker:<id>:jobs`: messages that the worker has moved to itself and not claimed
-yet. Empty but for the milliseconds between the two."""
+yet. Empty but for the milliseconds between the two. String `octet:worker:<id>:from`: `high` or
+`low` while what lies there came from that queue."""
 
 JOB = "octet:job:"
 """Hash `octet:job:<id>`: the record of a job (fields in job.py)."""
@@ -58,6 +59,9 @@ DEAD_LETTER = "octet:dead:"
 DEAD_COUNT = "octet:dead-count"
 """String: counts unreadable messages, for their ids."""
 
+DEAD_PAST = "octet:dead-past:"
+"""String `octet:dead-past:<id>`: `replayed` or `discarded`, what became of a letter. Expires."""
+
 IDEMPOTENCY = "octet:idempotency:"
 """String `octet:idempotency:<SHA-256 of the key>`: digest of the request, a space, the job's id.
 Expires."""
@@ -68,6 +72,9 @@ lab's API, which knows songs alone. Expires."""
 
 OUTBOX = "octet:webhooks"
 """Sorted set: delivery id -> time (ms) at which it is due (or its lease runs out)."""
+
+OUTBOX_MADE = "octet:webhooks-made"
+"""Sorted set: delivery id -> time (ms) at which it was made; the oldest go first beyond a bound."""
 
 DELIVERY = "octet:webhooks:"
 """Hash `octet:webhooks:<delivery id>`: a delivery (fields in outbox.py)."""
@@ -80,7 +87,13 @@ EVENTS = "octet:events:"
 """Channel `octet:events:<job id>`: the job's state, each time that its record changes."""
 
 REAPED = "octet:reaped"
-"""String with an expiry: somebody has looked for lost work just now."""
+"""String: when somebody last put back what has no living owner (ms)."""
+
+RECOVERED = "octet:recovered"
+"""String: when somebody last looked for jobs whose message is gone (ms)."""
+
+DROPPED = "octet:dropped"
+"""Hash: `letters` and `deliveries`, how many went because there were too many."""
 
 LOGGING = "logging"
 """List: log lines, the oldest on the left, for a reader that pops on the left."""

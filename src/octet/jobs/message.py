@@ -96,11 +96,9 @@ def write_message(request: JobRequest, submission: str) -> bytes:
 def callback_entry(callback: Callback) -> bytes:
     """A callback as octet:callbacks:<id> keeps it: a JSON object of strings.
 
-    The lab's data is in it as text, so that no script ever turns it into numbers and back, and
-    in ASCII, because half of a surrogate pair (which JSON allows) is nothing that Lua could read.
+    The lab's data is in it as text, so that no script ever turns it into numbers and back.
     """
-    body = json.dumps(callback.data) if callback.kind == "lab" else ""
-    parts = {"url": callback.url, "kind": callback.kind, "body": body}
+    parts = {"url": callback.url, "kind": callback.kind, "body": callback.body}
     return json.dumps(parts, sort_keys=True).encode()
 
 

@@ -6,6 +6,7 @@ outbox.py.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
@@ -215,9 +216,8 @@ class JobQueue:
                     index, highest, "-inf", start=0, num=limit + 1, withscores=True
                 )
             )
-            records = await self._records([name for name, _ in ids[:limit]])
-        rest = str(int(ids[limit - 1][1])) if len(ids) > limit else None
-        return Page([Job.from_record(record) for record in records if record], rest)
+            jobs = await self._jobs([name.decode() for name, _ in ids[:limit]])
+        return Page(jobs, str(int(ids[limit - 1][1])) if len(ids) > limit else None)
 
     async def counts(self) -> dict[State, int]:
         """How many recorded jobs there are in each state.
@@ -277,11 +277,17 @@ class JobQueue:
                     return
                 await channel.get_message(timeout=every)
 
-    async def _records(self, ids: Sequence[bytes]) -> list[dict[bytes, bytes]]:
+    async def _jobs(self, ids: Sequence[str]) -> list[Job]:
+        """Those of them that have a record; one that somebody else has damaged is left out."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in ids:
-                pipe.hgetall(keys.JOB + name.decode())
-            return list(await pipe.execute())
+                pipe.hgetall(keys.JOB + name)
+            records = await pipe.execute(raise_on_error=False)
+        jobs = []
+        for record in records:
+            with contextlib.suppress(KeyError, ValueError, AttributeError):
+                jobs.append(Job.from_record(record))
+        return jobs
 
 
 def record_fields(request: JobRequest, message: bytes) -> list[str | bytes]:

@@ -53,7 +53,12 @@ class Housekeeping:
     def __init__(self, client: Redis, context: Context) -> None:
         self._client = client
         self._context = context
-        self._reaper = Reaper(client, keep_days=context.service.keep_days)
+        self._reaper = Reaper(
+            client,
+            keep_days=context.service.keep_days,
+            most_letters=context.service.max_dead,
+            most_deliveries=context.service.max_deliveries,
+        )
         self._reaped = False
         self._trouble = {"queue": "the queue has not answered yet", "store": ""}
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,10 +96,8 @@ class Housekeeping:
         await self._context.claims.heartbeat(about)
 
     async def _reap(self) -> None:
-        done = await self._reaper.reap(thorough=not self._reaped)
+        await self._reaper.reap(thorough=not self._reaped)
         self._reaped = True
-        if done.messages or done.jobs:
-            log.warning("%d jobs of dead workers wait again", done.messages + done.jobs)
 
     async def _sweep(self) -> None:
         await sweep(self._context.buckets.output, _STAGED_LONG_AGO)

@@ -46,6 +46,12 @@ class Metrics:
         self.workers = self._gauge("octet_workers", "Workers that are alive.")
         self.dead = self._gauge("octet_dead_letters", "Dead letters.")
         self.callbacks = self._gauge("octet_callbacks_pending", "Callbacks not yet delivered.")
+        self.dropped = Gauge(
+            "octet_dropped",
+            "Dead letters and callbacks dropped so far, since there were too many.",
+            ("kind",),
+            registry=self.registry,
+        )
         self.jobs = Gauge(
             "octet_jobs", "Recorded jobs in each state.", ("state",), registry=self.registry
         )
@@ -61,6 +67,8 @@ class Metrics:
             self.workers.set(len(await service.queue.workers()))
             self.dead.set(await service.dead.count())
             self.callbacks.set(await service.outbox.pending())
+            for kind, count in (await service.dead.dropped()).items():
+                self.dropped.labels(kind).set(count)
         except QueueError:
             self.up.set(0)
             return

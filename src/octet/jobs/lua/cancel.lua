@@ -9,19 +9,15 @@
 -- Returns the record; nil when there is no such job.
 
 local id = ARGV[1]
-local function remove(message)
-  return redis.call('LREM', K.QUEUE_HIGH, 0, message) + redis.call('LREM', K.QUEUE, 0, message)
-    + redis.call('LREM', K.QUEUE_LOW, 0, message)
-end
-
 local state = field(id, 'state')
 if not state then
-  if #ARGV == 1 or remove(ARGV[#ARGV]) == 0 then
+  if #ARGV == 1 or unqueue(ARGV[#ARGV]) == 0 then
     return nil
   end
   start_run(id, 2, '')
   end_job(id, 'cancelled', 'cancelled')
-elseif state == 'waiting' and remove(field(id, 'message')) > 0 then
+elseif state == 'waiting'
+  and (unqueue(field(id, 'message')) > 0 or not is_moved(field(id, 'message'))) then
   end_job(id, 'cancelled', 'cancelled')
 elseif not has_ended(state) then
   -- It runs, or a worker has just moved its message: whoever claims it will see the mark.

@@ -22,7 +22,7 @@ local rescues_most = 3
 if field(id, 'token') == token then -- the same call again, after a lost reply
   return {'claimed', tonumber(field(id, 'exhausted')), redis.call('HGETALL', record)}
 end
-if redis.call('LREM', inbox_of(worker), -1, message) == 0 then
+if not leave_inbox(worker, message) then
   return {'gone'}
 end
 
@@ -60,7 +60,7 @@ redis.call('LREM', K.INFLIGHT, 0, id)
 redis.call('LPUSH', K.INFLIGHT, id)
 redis.call('ZADD', K.WORKERS, digits(time + lease), worker)
 redis.call('HSET', record, 'worker', worker, 'token', token, 'lease', digits(time + lease),
-  'started', digits(time), 'exhausted', exhausted, 'percent', 0)
+  'lease_ms', lease, 'started', digits(time), 'exhausted', exhausted, 'percent', 0)
 set_state(id, 'running')
 announce(id)
 return {'claimed', exhausted, redis.call('HGETALL', record)}

@@ -24,12 +24,29 @@ local function inbox_of(worker)
   return K.WORKER_JOBS .. worker .. ':jobs'
 end
 
+local function origin_of(worker)
+  return K.WORKER_JOBS .. worker .. ':from'
+end
+
+-- Whether so many ms have passed since this was last true. A clock that was set back is no
+-- reason to wait until it has caught up.
+local function is_due(key, time, every)
+  local last = tonumber(redis.call('GET', key) or '0')
+  if time >= last and time - last < every then
+    return false
+  end
+  redis.call('SET', key, digits(time))
+  return true
+end
+
 local function has_ended(state)
   return state == 'done' or state == 'failed' or state == 'cancelled'
 end
 
+-- Nothing, too, where something else than a record has the job's key: it costs that job alone.
 local function field(id, name)
-  return redis.call('HGET', K.JOB .. id, name)
+  local value = redis.pcall('HGET', K.JOB .. id, name)
+  return type(value) == 'string' and value or nil
 end
 
 local function announce(id)
@@ -60,6 +77,13 @@ local function forget_job(id)
   redis.call('DEL', K.JOB .. id, K.CALLBACKS .. id)
 end
 
+local function discard(letter, job)
+  forget_letter(letter)
+  if job ~= '' then
+    forget_job(job)
+  end
+end
+
 -- A new run, waiting: whatever was recorded of an earlier one goes.
 -- The record's fields are ARGV[first], ARGV[first + 1], ... as name, value, name, value.
 local function start_run(id, first, submission)
@@ -83,6 +107,9 @@ end
 
 -- Adds the callbacks ARGV[first] ... ARGV[first + count - 1], each once.
 local function add_callbacks(id, first, count)
+  if redis.call('TYPE', K.CALLBACKS .. id).ok ~= 'list' then
+    redis.call('DEL', K.CALLBACKS .. id)
+  end
   for index = first, first + count - 1 do
     if not redis.call('LPOS', K.CALLBACKS .. id, ARGV[index]) then
       redis.call('RPUSH', K.CALLBACKS .. id, ARGV[index])
@@ -132,16 +159,64 @@ local function put_back(message, priority)
   end
 end
 
--- What a worker had moved and not claimed goes back, to be taken next; counts it. The newest
--- is on the left, so the oldest comes to lie rightmost.
+-- What a worker had moved and not claimed goes back where it came from, to be taken next; counts
+-- it. The newest is on the left, so the oldest comes to lie rightmost.
 local function return_inbox(worker)
-  local inbox = inbox_of(worker)
+  local inbox, origin = inbox_of(worker), origin_of(worker)
   local messages = redis.call('LRANGE', inbox, 0, -1)
+  local priority = redis.call('GET', origin) or 'normal'
   for _, message in ipairs(messages) do
-    redis.call('RPUSH', K.QUEUE, message)
+    put_back(message, redis.call('GET', K.STRAIGHT) == message and 'high' or priority)
   end
-  redis.call('DEL', inbox)
+  redis.call('DEL', inbox, origin)
   return #messages
+end
+
+-- A message that a worker has moved leaves its list; false when somebody put it back.
+local function leave_inbox(worker, message)
+  if redis.call('LREM', inbox_of(worker), -1, message) == 0 then
+    return false
+  end
+  redis.call('DEL', origin_of(worker))
+  return true
+end
+
+-- Takes a message off the queue; counts how often it was there.
+local function unqueue(message)
+  local count = 0
+  for _, list in ipairs({K.QUEUE_HIGH, K.QUEUE, K.QUEUE_LOW}) do
+    count = count + redis.call('LREM', list, 0, message)
+  end
+  return count
+end
+
+-- Whether a worker has moved the message and not claimed it yet.
+local function is_moved(message)
+  for _, worker in ipairs(redis.call('ZRANGE', K.WORKERS, 0, -1)) do
+    if redis.call('LPOS', inbox_of(worker), message) then
+      return true
+    end
+  end
+  return false
+end
+
+-- A job waits: its message goes on the queue again if it is gone (deleted, evicted, or popped by
+-- a consumer of others). Looks from the right, where the oldest lie. Returns whether it was gone.
+local function requeue_lost(id)
+  local message = field(id, 'message')
+  if not message then
+    return false
+  end
+  for _, list in ipairs({K.QUEUE, K.QUEUE_HIGH, K.QUEUE_LOW}) do
+    if redis.call('LPOS', list, message, 'RANK', -1) then
+      return false
+    end
+  end
+  if is_moved(message) then
+    return false
+  end
+  enqueue(message, field(id, 'priority'))
+  return true
 end
 
 local function deliver(name, facts)
@@ -150,12 +225,20 @@ local function deliver(name, facts)
     'outcome', facts.outcome, 'state', facts.state, 'job', facts.job, 'song', facts.song,
     'error_code', facts.code, 'error', facts.error, 'created', facts.time)
   redis.call('ZADD', K.OUTBOX, facts.time, name)
+  redis.call('ZADD', K.OUTBOX_MADE, facts.time, name)
+end
+
+local function forget_delivery(name)
+  redis.call('DEL', K.DELIVERY .. name)
+  redis.call('ZREM', K.OUTBOX, name)
+  redis.call('ZREM', K.OUTBOX_MADE, name)
 end
 
 -- The lab's callback knows no failure: it is sent when files were published, and otherwise
 -- kept for a replay.
 local function deliver_callbacks(id, state, outcome, time)
-  for index, entry in ipairs(redis.call('LRANGE', K.CALLBACKS .. id, 0, -1)) do
+  local entries = redis.pcall('LRANGE', K.CALLBACKS .. id, 0, -1)
+  for index, entry in ipairs(entries.err and {} or entries) do
     local hook = cjson.decode(entry)
     if hook.kind == 'event' or state == 'done' then
       local name = 'msg_' .. redis.sha1hex(id .. ' ' .. digits(micros()) .. ' ' .. index)
@@ -201,6 +284,7 @@ end
 local function bury(id, code, reason)
   local time = digits(now())
   redis.call('HSET', K.JOB .. id, 'error_code', code, 'error', reason)
+  forget_letter(id)
   redis.call('HSET', K.DEAD_LETTER .. id, 'message', field(id, 'message'), 'job', id,
     'code', code, 'reason', reason, 'time', time)
   redis.call('ZADD', K.DEAD, time, id)

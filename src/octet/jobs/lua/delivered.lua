@@ -7,6 +7,5 @@
 if redis.call('HGET', K.DELIVERY .. ARGV[1], 'token') ~= ARGV[2] then
   return 0
 end
-redis.call('DEL', K.DELIVERY .. ARGV[1])
-redis.call('ZREM', K.OUTBOX, ARGV[1])
+forget_delivery(ARGV[1])
 return 1

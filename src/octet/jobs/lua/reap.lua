@@ -1,6 +1,6 @@
 -- Puts back what has no living owner.
 --
--- octet:reaped               somebody has done this within the last second
+-- octet:reaped               when somebody did this last (ms)
 -- octet:workers              whose heartbeat has run out; a day later the worker is forgotten
 -- octet:worker:<id>:jobs     what lies there goes back to toWorker
 -- octet:inflight             loses the jobs whose lease has run out
@@ -11,11 +11,24 @@
 -- ARGV: thorough (0 or 1), then workers who may have a list without being known.
 -- Returns {messages put back, jobs put back or ended}.
 
-if not redis.call('SET', K.REAPED, 1, 'NX', 'PX', 1000) and ARGV[1] ~= '1' then
+local time = now()
+local last = tonumber(redis.call('GET', K.REAPED) or '0')
+if not is_due(K.REAPED, time, 1000) and ARGV[1] ~= '1' then
   return {0, 0}
 end
-local time = now()
 local messages, jobs = 0, 0
+
+-- The server's clock was set back: what was to happen by the old one happens as much earlier.
+if last - time > 1000 then
+  local function set_back(set, from)
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', set, '(' .. digits(from), '+inf')) do
+      local moment = tonumber(redis.call('ZSCORE', set, name)) - (last - time)
+      redis.call('ZADD', set, digits(math.max(moment, time)), name)
+    end
+  end
+  set_back(K.WORKERS, last) -- those below have renewed since
+  set_back(K.OUTBOX, time)
+end
 
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.WORKERS, '-inf', digits(time))) do
   messages = messages + return_inbox(worker)
@@ -34,12 +47,15 @@ end
 
 -- The latest claim is on the left: the oldest comes to lie rightmost in its queue.
 for _, id in ipairs(redis.call('LRANGE', K.INFLIGHT, 0, -1)) do
-  local lease = field(id, 'lease')
+  local lease = tonumber(field(id, 'lease'))
+  local longest = time + (tonumber(field(id, 'lease_ms')) or 86400000)
   if not lease then
     redis.call('LREM', K.INFLIGHT, 0, id)
-  elseif tonumber(lease) <= time then
+  elseif lease <= time then
     reclaim(id)
     jobs = jobs + 1
+  elseif lease > longest then -- likewise
+    redis.call('HSET', K.JOB .. id, 'lease', digits(longest))
   end
 end
 return {messages, jobs}

@@ -12,7 +12,7 @@ if field(id, 'token') ~= ARGV[2] then
   return 'lost'
 end
 local expiry = digits(now() + ARGV[4])
-redis.call('HSET', record, 'lease', expiry)
+redis.call('HSET', record, 'lease', expiry, 'lease_ms', ARGV[4])
 redis.call('ZADD', K.WORKERS, expiry, ARGV[3])
 if ARGV[5] ~= '' then
   redis.call('HSET', record, 'percent', ARGV[5], 'left', ARGV[6])

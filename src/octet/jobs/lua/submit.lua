@@ -41,10 +41,7 @@ if state and field(id, 'submission') == submission then
 elseif (state == 'waiting' or state == 'running') and field(id, 'recipe') ~= fields.recipe then
   if state == 'waiting' then
     -- Where a worker has just moved the old message, it will find it stale.
-    local old = field(id, 'message')
-    for _, list in ipairs({K.QUEUE_HIGH, K.QUEUE, K.QUEUE_LOW}) do
-      redis.call('LREM', list, 0, old)
-    end
+    unqueue(field(id, 'message'))
     supersede(id, 8 + count, submission)
     enqueue(fields.message, fields.priority)
   else
@@ -58,6 +55,9 @@ elseif state == 'waiting' or state == 'running' then
   add_callbacks(id, 8, count)
   if redis.call('HDEL', K.JOB .. id, 'cancel') == 1 then
     announce(id)
+  end
+  if state == 'waiting' then
+    requeue_lost(id)
   end
 elseif state ~= 'done' or again then
   start_run(id, 8 + count, submission)
