@@ -64,6 +64,42 @@ def test_logs_ends_at_ctrl_c(settings: ServiceSettings, valkey: redis.Redis) -> 
     assert status == 130
 
 
+@pytest.mark.parametrize("part", ["api", "worker", "logs"])
+def test_a_closed_terminal_ends_every_part_in_order(
+    settings: ServiceSettings, valkey: redis.Redis, tmp_path: Path, part: str
+) -> None:
+    # given a part of the service in a terminal
+    assert settings.redis_url is not None
+    environment = {
+        **os.environ,
+        "OCTET_REDIS_URL": settings.redis_url.get_secret_value(),
+        "OCTET_STORAGE": settings.storage,
+        "OCTET_SCRATCH": str(tmp_path),
+        "OCTET_PORT": "0",
+        "OCTET_LOG_LEVEL": "info",
+    }
+    command = [sys.executable, "-m", "octet", part]
+    valkey.rpush("logging", "h.rest.info:only")
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            while not any(word in said for word in ("listening", "starts", "only")):
+                said = process.stdout.readline()
+            # when it is closed, which often sends the signal twice
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGHUP)
+            rest, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    # then it ends as it does when it is told to
+    assert process.returncode in (0, 143)
+    assert "Traceback" not in rest
+    assert part == "logs" or "stop" in rest
+
+
 @contextmanager
 def _following(url: str) -> Iterator[subprocess.Popen[str]]:
     """The command at work; it is gone afterwards, also where it did not end as it should."""

@@ -14,8 +14,6 @@ from octet.cli import doctor, jobs, models, separate, service, submit
 from octet.cli.console import fail, output_lost
 from octet.errors import OctetError
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
 app = typer.Typer(
     help="Music separation: one song in, eight aligned files out.",
     no_args_is_help=True,
@@ -58,18 +56,25 @@ def _options(
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     # As an exception, so that everything half-written is cleaned up on the way out; a second
-    # signal (a closed terminal often sends two) must not break that off.
+    # signal must not break that off.
     del frame
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(128 + number)
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    # A closed terminal ends a command as SIGTERM does, be it here or in an event loop. It may
+    # send the signal twice (the kernel does, and the shell).
+    del frame
+    signal.signal(number, signal.SIG_IGN)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def main() -> None:
     """Runs the command line; the exit status is 1 for an error, 130 after Ctrl-C."""
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _terminate)
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, _hang_up)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # Not every terminal can show every character, and names may hold any.

@@ -88,7 +88,7 @@ def _queue() -> dict[str, str]:
         found = asyncio.run(look())
     except (OctetError, TimeoutError) as error:
         return {"queue": f"does not answer: {error}" if str(error) else "does not answer"}
-    return {"queue": "\n".join(found) or "keeps what it has accepted"}
+    return {"queue": "; ".join(found) or "keeps what it has accepted"}
 
 
 def _places(settings: SeparationSettings) -> dict[str, str]:

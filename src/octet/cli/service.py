@@ -143,7 +143,7 @@ def _listen(stopped: asyncio.Event) -> list[signal.Signals]:
     swallowed there; and a line that was taken from the list is printed before the end.
     """
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    numbers = (signal.SIGTERM, signal.SIGINT)
     came: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
