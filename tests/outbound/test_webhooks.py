@@ -74,8 +74,8 @@ async def emptied(outbox: Outbox, within: float = 60.0) -> None:
         await asyncio.sleep(0.02)
 
 
-async def told(ended: list[Attempt], count: int) -> None:
-    """What ends a delivery is told after the outbox knows it."""
+async def reported(ended: list[Attempt], count: int) -> None:
+    """An end is reported after the outbox knows it."""
     async with asyncio.timeout(60):
         while len(ended) < count:  # noqa: ASYNC110 - a server stands between
             await asyncio.sleep(0.01)
@@ -124,7 +124,7 @@ async def test_an_event_that_always_fails_is_tried_ten_times_under_one_id(outbox
         name = await outbox.add(server.url(), BODY)
         async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
-            await told(ended, 10)
+            await reported(ended, 10)
 
         assert [request.headers["webhook-id"] for request in server.requests] == [name] * 10
         assert {request.body for request in server.requests} == {BODY.encode()}
@@ -150,7 +150,7 @@ async def test_a_redirect_is_a_failure_and_not_followed(outbox: Outbox) -> None:
         assert target.requests == []
 
 
-async def test_the_receivers_wish_for_a_pause_is_honoured(outbox: Outbox) -> None:
+async def test_a_retry_after_is_honoured(outbox: Outbox) -> None:
     moments: list[float] = []
 
     def answer(_: Received) -> bytes:
@@ -165,14 +165,14 @@ async def test_the_receivers_wish_for_a_pause_is_honoured(outbox: Outbox) -> Non
     assert moments[1] - moments[0] >= 0.99
 
 
-async def test_an_absurd_wish_for_a_pause_counts_as_an_attempt(outbox: Outbox) -> None:
+async def test_an_absurd_retry_after_counts_as_an_attempt(outbox: Outbox) -> None:
     ended: list[Attempt] = []
     absurd = f"Thu, 01 Jan {'9' * 40} 00:00:00 GMT"
     async with receiver(lambda _: says(503, Retry_After=absurd)) as server:
         await outbox.add(server.url(), BODY)
         async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
-            await told(ended, 10)
+            await reported(ended, 10)
         assert len(server.requests) == 10
 
 
@@ -187,7 +187,7 @@ async def test_a_fault_that_nobody_foresaw_counts_as_an_attempt(
     settings: dict[str, Any] = {"events": QUICK, "idle": 0.02, "on_attempt": ended.append}
     task = asyncio.create_task(Deliverer(outbox, Guard((), resolve), SECRET, **settings).run())
     await emptied(outbox)
-    await told(ended, 10)
+    await reported(ended, 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -252,7 +252,7 @@ async def test_a_forbidden_address_is_given_up_without_a_connection(
     connections.clear()  # those to the queue server
     async with running(outbox, on_attempt=ended.append):
         await emptied(outbox)
-        await told(ended, 8)
+        await reported(ended, 8)
     assert [attempt.end for attempt in ended] == ["given up"] * 8
     assert all("169.254" not in str(address) for address in connections)
     assert all(address[0] not in ("::1",) for address in connections if isinstance(address, tuple))
@@ -311,7 +311,7 @@ async def test_what_a_url_holds_besides_its_host_stays_out_of_the_logs(
         await outbox.add(server.url("/path-token?key=hidden"), BODY)
         async with running(outbox, on_attempt=ended.append):
             await emptied(outbox)
-            await told(ended, 10)
+            await reported(ended, 10)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("octet")]
     assert any("given up after 10 attempts: it answered 500" in line for line in ours)
     assert not any("token" in line or "hidden" in line for line in ours)
@@ -338,7 +338,7 @@ async def test_any_process_of_the_service_delivers_as_its_settings_say(
         await outbox.add(server.url(), "{}")
         task = asyncio.create_task(deliver(client, settings, outbox, ended.append))
         await arrived(server, 1)
-        await told(ended, 1)
+        await reported(ended, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -1,1 +1,1 @@
-"""What Octet tells others over HTTP, and the guard for every address that clients give."""
+"""Every request to an address that a client named: callbacks, events, and imports by URL."""

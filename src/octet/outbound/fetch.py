@@ -1,4 +1,4 @@
-"""Import by URL: a download from a server that nobody here knows."""
+"""Import by URL: a download from a server that a client chose."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _missing(place: str, key: str, text: str) -> StorageError:
     if "NoSuchUpload" in text:
         # The answer to the last step of an upload was lost: that ended it, or somebody else did.
         return StorageUnavailableError(
-            f"{place} did not tell whether {key!r} was put whole", "put it again"
+            f"{place} did not say whether {key!r} was put whole", "put it again"
         )
     return ObjectMissingError(f"{place} has no object {key!r}")
 
@@ -164,7 +164,7 @@ def _unreached(place: str, action: str, key: str, text: str, why: str) -> Storag
 
 
 def _first_line(text: str) -> str:
-    # What obstore says about files names them with their whole path, which is nobody's business.
+    # Of a file, obstore names the whole path, which clients must not learn.
     if (found := _FILE_ERROR.search(text)) or "LocalFileSystem" in text:
         return found[1] if found else "it cannot be read"
     return text.split("\n", 1)[0].split("Debug source", 1)[0].strip()[:200]
