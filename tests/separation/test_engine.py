@@ -52,7 +52,13 @@ class Halves:
         half = prepared * np.float32(0.5 * self.scale)
         return Done(np.stack([half] * len(self.spec.sources), axis=1))
 
+    def exact(self):
+        return Halves(self.spec)
+
     def interrupt(self):
+        self.interrupted.set()
+
+    def drain(self):
         self.interrupted.set()
 
 
@@ -272,6 +278,42 @@ def test_values_that_are_no_numbers_are_an_error(song_of):
         list(engine_of(Halves(scale=np.inf)).stems(song_of(3000)))
 
 
+def test_segments_that_half_precision_cannot_compute_are_computed_in_fp32(song_of):
+    class Overflowing(Halves):
+        """Every second batch is too much for its precision."""
+
+        precision: Precision = "fp16"
+
+        def start(self, prepared):
+            done = super().start(prepared)
+            if len(self.sizes) % 2:
+                done.result[0, 0, 0, 0] = np.nan
+            return done
+
+    song = song_of(20_000)
+    engine = engine_of(Overflowing(batch=2))
+
+    stems = whole(engine.stems(song))
+
+    assert np.allclose(stems.sum(axis=0), song.audio, atol=1e-5)
+    walked = len(range(0, song.samples, 750))
+    assert abs(engine.fp32_segments - walked / 2) <= 1
+    # And the count is that of the last song.
+    list(engine.stems(song_of(0)))
+    assert engine.fp32_segments == 0
+
+
+def test_what_fp32_cannot_compute_either_is_an_error(song_of):
+    class Broken(Halves):
+        precision: Precision = "bf16"
+
+        def exact(self):
+            return Halves(self.spec, scale=np.nan)
+
+    with pytest.raises(ModelError, match="no numbers"):
+        list(engine_of(Broken(scale=np.nan)).stems(song_of(3000)))
+
+
 def test_a_song_at_another_rate_is_refused(song_of):
     with pytest.raises(SettingError, match="48000"):
         engine_of(Halves()).stems(song_of(100, rate=48000))
@@ -314,7 +356,7 @@ def tiny(kind, seed=0, **options):
     return getattr(module, kind)(["a", "b"], **chosen).eval()
 
 
-def member(module):
+def member(module, precision="fp32"):
     from octet.separation.models.spec import ValidLengths
     from octet.separation.runtimes.torch import TorchNetwork
 
@@ -333,7 +375,7 @@ def member(module):
         fixed=type(module).__name__ == "HTDemucs",
         valid_lengths=lengths,
     )
-    return TorchNetwork(module, spec)
+    return TorchNetwork(module, spec, precision=precision)
 
 
 def assert_equals_demucs(song, modules, weights=None, **options):
@@ -380,6 +422,23 @@ def test_other_overlaps_equal_apply_model(song_of, overlap):
 @pytest.mark.parametrize("kind", ["HTDemucs", "HDemucs"])
 def test_shifts_equal_apply_model_with_the_same_offsets(song_of, kind, samples):
     assert_equals_demucs(song_of(samples, rate=8000), [tiny(kind)], shifts=2)
+
+
+@pytest.mark.demucs
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("kind", ["HTDemucs", "HDemucs", "Demucs"])
+def test_half_precision_is_near_fp32(song_of, kind, precision):
+    # Given the same network in fp32 and in half precision, as PyTorch computes it on GPUs,
+    song = song_of(9000, rate=8000)
+    module = tiny(kind)
+    exact = whole(engine_of(member(module)).stems(song))
+
+    rounded = whole(engine_of(member(module, precision)).stems(song))
+
+    # then they differ, and by no more than 35 dB below the stems.
+    error = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+    assert 0 < error < 10 ** (-35 / 20)
 
 
 @pytest.mark.demucs

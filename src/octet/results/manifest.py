@@ -88,7 +88,8 @@ class Manifest:
         settings: the effective recipe (`Recipe.to_dict`) that was asked for, and `seed`, of the
             random offsets. In a fallback `settings["model"]` is not the model that was used.
         fingerprint: of that recipe.
-        runtime: name, device and precision of what computed.
+        runtime: name, device and precision of what computed, and `fp32_segments`: how many
+            segments were computed again in fp32, because half precision could not hold them.
         tracks: the files, by the tracks' names.
         null_db: energy of (mix minus the four stems) over that of the mix, before any encoder,
             in dB; -200 stands for everything below.

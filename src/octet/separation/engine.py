@@ -15,6 +15,7 @@ import numpy as np
 from octet.errors import ModelDamagedError, ModelError, SettingError
 from octet.separation.model import ONCE
 from octet.separation.pipeline import ahead
+from octet.separation.runtimes.choice import infer
 from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAdd, Walk
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Engine:
         sources: the stems' names, in the order of the blocks.
         samplerate: of the songs that it takes, in Hz.
         overlap: share by which segments overlap unless asked otherwise.
+        fp32_segments: of the last song, those that were computed again in fp32, because half
+            precision had given what are no numbers.
 
     Raises:
         ModelDamagedError: the members do not fit together.
@@ -58,6 +61,7 @@ class Engine:
         self.sources = specs[0].sources
         self.samplerate = specs[0].samplerate
         self.overlap = specs[0].overlap
+        self.fp32_segments = 0
         if any((s.sources, s.samplerate) != (self.sources, self.samplerate) for s in specs):
             raise ModelDamagedError("the model's networks differ in their sources or rates")
         if any(len(member.weights) != len(self.sources) for member in members):
@@ -82,7 +86,13 @@ class Engine:
         share = self.overlap if passes.overlap is None else passes.overlap
         lanes = self._lanes(song, share, self._leads(shifts, passes.seed))
         weights = np.repeat([member.weights for member in self.members], max(1, shifts), axis=0)
-        return _Pass(lanes, Average(weights)).blocks(passes.on_progress, passes.cancelled)
+        self.fp32_segments = 0
+        return _Pass(lanes, Average(weights), self._count_fp32).blocks(
+            passes.on_progress, passes.cancelled
+        )
+
+    def _count_fp32(self, segments: int) -> None:
+        self.fp32_segments += segments
 
     def _leads(self, shifts: int, seed: int | None) -> list[list[int]]:
         """For each member, the silence before the song in each of its passes."""
@@ -131,10 +141,22 @@ class _Lane:
         """The network's input for pieces of one length: float32, (b, 2, n)."""
         return np.stack([self._mix.read(piece.run_start, piece.run_length) for piece in pieces])
 
+    def again(self, pieces: list[Piece]) -> np.ndarray:
+        """The stems of pieces of one length in fp32, whatever the network's own precision.
+
+        Raises:
+            ModelError: they are no numbers either.
+        """
+        half = self.network.precision != "fp32"
+        stems = infer(self.network.exact(), self.read(pieces)) if half else None
+        if stems is None or not np.isfinite(stems).all():
+            raise ModelError(
+                "the network gave values that are no numbers, in fp32 too", "Use another model."
+            )
+        return stems
+
     def join(self, piece: Piece, stems: np.ndarray) -> np.ndarray:
         """The next block (S, 2, n) of this pass, given the next piece's stems."""
-        if not np.isfinite(stems).all():
-            raise ModelError("the network gave values that are no numbers", "Use --precision fp32.")
         return self._mix.restore(self._overlap_add.add(piece.trim(stems)))
 
 
@@ -149,9 +171,12 @@ class _Work:
 class _Pass:
     """All lanes through the three stages: prepare, compute, join."""
 
-    def __init__(self, lanes: list[_Lane], average: Average) -> None:
+    def __init__(
+        self, lanes: list[_Lane], average: Average, on_fp32: Callable[[int], None]
+    ) -> None:
         self._lanes = lanes
         self._average = average
+        self._on_fp32 = on_fp32
         self._stopped = threading.Event()
 
     def blocks(
@@ -169,12 +194,16 @@ class _Pass:
             interrupt=self._interrupt,
             cancelled=cancelled,
         )
-        with closing(joined):
-            for done, block in enumerate(joined, 1):
-                if on_progress is not None:
-                    on_progress(done / total)
-                if block.shape[-1]:
-                    yield block
+        try:
+            with closing(joined):
+                for done, block in enumerate(joined, 1):
+                    if on_progress is not None:
+                        on_progress(done / total)
+                    if block.shape[-1]:
+                        yield block
+        finally:
+            for lane in self._lanes:
+                lane.network.drain()
 
     def _schedule(self) -> Iterator[_Work]:
         """Batches of all lanes, in the order in which their blocks belong in the song."""
@@ -216,7 +245,13 @@ class _Pass:
         with closing(computed):
             for work, running in computed:
                 lane = self._lanes[work.lane]
-                for piece, stems in zip(work.pieces, running.stems(), strict=True):
+                batch = running.stems()
+                if self._stopped.is_set():  # it may be anything
+                    return
+                if not np.isfinite(batch).all():
+                    batch = lane.again(work.pieces)
+                    self._on_fp32(len(work.pieces))
+                for piece, stems in zip(work.pieces, batch, strict=True):
                     yield self._average.add(work.lane, lane.join(piece, stems))
 
     def _interrupt(self) -> None:

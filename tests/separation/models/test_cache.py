@@ -4,13 +4,14 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from octet.errors import ModelUnavailableError
-from octet.separation.models.cache import Cache, default_folder, sha256_of
+from octet.separation.models.cache import Cache, alive, default_folder, sha256_of
 
 
 def test_octet_cache_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -107,6 +108,53 @@ def test_a_killed_writer_neither_blocks_the_next_nor_leaves_its_half(tmp_path: P
 
     assert target.read_bytes() == b"whole"
     assert not half.exists()
+
+
+def test_waiting_for_another_process_is_told(tmp_path: Path) -> None:
+    # Given a process that writes,
+    cache = Cache(tmp_path)
+    target = cache.converted("abc")
+    process = multiprocessing.get_context("spawn").Process(target=_write_and_hang, args=(tmp_path,))
+    process.start()
+    while not target.with_name(".abc.onnx.part").exists():
+        time.sleep(0.05)
+    told: list[tuple[str, int, int]] = []
+    threading.Timer(1, process.kill).start()
+
+    # when another wants the same, then it is told that it waits.
+    with (
+        alive(lambda *at: told.append(at), "working") as report,
+        cache.writing(target, report) as temporary,
+    ):
+        assert temporary is not None
+        temporary.write_bytes(b"whole")
+    process.join()
+    assert told[0] == ("waiting for another process with abc.onnx", 0, 0)
+
+
+def test_work_that_reports_nothing_is_shown_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octet.separation.models.cache.HEARTBEAT_SECONDS", 0.1)
+    told: list[tuple[str, int, int]] = []
+
+    with alive(lambda *at: told.append(at), "working") as report:
+        time.sleep(0.5)
+        report("converting", 0, 1)
+        time.sleep(0.5)
+    before = len(told)
+    time.sleep(0.3)
+
+    assert told[:2] == [("working", 0, 0)] * 2
+    assert told[-2:] == [("converting", 0, 1)] * 2
+    assert len(told) == before, "it goes on after the end"
+
+
+def test_an_error_ends_the_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+
+    with pytest.raises(RuntimeError), alive(lambda *_: None, "working"):
+        raise RuntimeError
+
+    assert threading.active_count() == before
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:

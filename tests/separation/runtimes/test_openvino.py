@@ -156,6 +156,31 @@ def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):
     assert set(threading.enumerate()) <= before
 
 
+def test_what_is_left_early_is_not_under_way_any_more(tmp_path, song_of):
+    # Given a song that is separated, two segments at once,
+    network = network_of(tmp_path, SPECS["waveform"], rounds=30)
+    stems = engine_of(network).stems(song_of(200_000))
+    next(stems)
+
+    # when whoever takes the stems leaves,
+    stems.close()
+
+    # then no request runs that could write to memory or end the process later.
+    assert not network.running
+
+
+def test_the_same_network_in_fp32_is_interrupted_with_it(tmp_path):
+    network = network_of(tmp_path, SPECS["waveform"])
+    exact = network.exact()
+
+    assert exact is network.exact()
+    assert (exact.precision, exact.spec) == ("fp32", network.spec)
+    assert np.allclose(infer(exact, noise(4000)), infer(network, noise(4000)), atol=1e-5)
+    exact.start(exact.prepare(noise(4000)))
+    network.drain()
+    assert not exact.running
+
+
 def test_the_engine_works_again_after_a_cancellation(tmp_path, song_of):
     engine = engine_of(network_of(tmp_path, SPECS["hybrid"]))
     song = song_of(50_000)

@@ -92,6 +92,17 @@ def test_half_precision_computes_in_bf16_and_gives_float32():
     assert stems.dtype == np.float32
 
 
+def test_the_same_module_computes_exactly_what_fp16_cannot_hold():
+    def product(mix):
+        large = mix[..., None] * 1000 @ torch.full((1, 1), 1000.0)
+        return large[..., 0][:, None].repeat(1, 2, 1, 1)
+
+    network = TorchNetwork(product, SPEC, precision="fp16")
+
+    assert not np.isfinite(infer(network, noise(1))).all()
+    assert np.allclose(infer(network.exact(), noise(1))[:, 0], noise(1) * 1e6)
+
+
 def test_a_gpu_computes_in_fp16_unless_asked_otherwise():
     assert gpu_precision("cuda", "auto") == "fp16"
     assert gpu_precision("mps", "fp32") == "fp32"

@@ -52,11 +52,13 @@ class LoadedModel:
             licence=resolved.licence,
             commercial=_commercial(resolved),
         )
-        self.runtime: dict[str, str] = {
-            "name": choice.runtime,
-            "device": choice.device,
-            "precision": choice.precision,
-        }
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """Name, device and precision of what computes; `fp32_segments` of the last song, if any."""
+        choice, again = self.choice, self._engine.fp32_segments
+        names = {"name": choice.runtime, "device": choice.device, "precision": choice.precision}
+        return names | ({"fp32_segments": str(again)} if again else {})
 
     @property
     def description(self) -> str:

@@ -70,8 +70,14 @@ class Network(Protocol):
     def start(self, prepared: Any) -> Running:
         """Sets the network to work, and returns at once where that is possible."""
 
+    def exact(self) -> Network:
+        """The same network in fp32, loaded at the first call."""
+
     def interrupt(self) -> None:
         """Ends what is under way as soon as possible; its `stems` may then raise anything."""
+
+    def drain(self) -> None:
+        """Ends what is under way, and returns when nothing is. Results are lost."""
 
 
 def infer(network: Network, mix: np.ndarray) -> np.ndarray:

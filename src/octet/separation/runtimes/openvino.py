@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class OpenVinoNetwork:
         cached = {} if cache is None else {"CACHE_DIR": str(cache)}
         self._usual = self.spec.valid_length(self.spec.segment)
         self._compiled = self._compile(self._usual, cached)
+        self._exact: OpenVinoNetwork | None = None
         self.running: set[_Running] = set()
 
     def prepare(self, mix: np.ndarray) -> _Prepared:
@@ -123,10 +125,27 @@ class OpenVinoNetwork:
         self.running.add(running)
         return running
 
+    def exact(self) -> OpenVinoNetwork:
+        """The same network in fp32, loaded at the first call."""
+        if self._exact is None:
+            self._exact = OpenVinoNetwork(
+                self._path, self.spec, threads=self._config["INFERENCE_NUM_THREADS"]
+            )
+            self._exact.running = self.running  # what interrupts one interrupts both
+        return self._exact
+
     def interrupt(self) -> None:
         """Cancels what is under way; OpenVINO stops after the layer that it is at."""
         for running in tuple(self.running):
             running.request.cancel()
+
+    def drain(self) -> None:
+        """Ends what is under way, and returns when nothing is."""
+        self.interrupt()
+        for running in tuple(self.running):
+            with contextlib.suppress(RuntimeError):  # it was cancelled
+                running.wait()
+        self.running.clear()
 
     def finish(self, outputs: list[np.ndarray], length: int) -> np.ndarray:
         """Stems from the outputs: a spectrum, a waveform, or both in this order."""

@@ -110,8 +110,21 @@ class TorchNetwork:
             mix = prepared.to(self.device, non_blocking=True)
             return _Running(self._run(mix).float(), kept=prepared)
 
+    def exact(self) -> TorchNetwork:
+        """The same module, computing in fp32."""
+        return TorchNetwork(
+            self._module,
+            self.spec,
+            self.device,
+            batch=self.batch,
+            loaded_from=self.loaded_from,
+        )
+
     def interrupt(self) -> None:
         """Does nothing: PyTorch cannot be stopped within a batch."""
+
+    def drain(self) -> None:
+        """Does nothing: PyTorch keeps what the device still uses."""
 
     def _arithmetic(self) -> AbstractContextManager[object]:
         if self.precision == "fp32":

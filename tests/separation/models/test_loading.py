@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from octet.errors import DeviceError, UnknownModelError
+from octet.separation.model import ModelChoice
+from octet.separation.models import cache
+from octet.separation.models.loading import LoadedModel, load, runtimes_of
+from octet.separation.models.resolve import Member, ResolvedModel
+from octet.separation.models.spec import ModelSpec
+from octet.separation.runtimes.choice import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+def test_a_loaded_model_says_what_it_is_and_separates(song_of: Callable[..., Any]) -> None:
+    model = load(ModelChoice("pocket", "cpu", "fp32"))
+    song = song_of(50_000)
+
+    stems = np.concatenate(list(model.stems(song)), axis=-1)
+
+    assert stems.shape == (3, 2, 50_000)
+    assert (model.identity.name, model.identity.licence) == ("pocket", "CC0-1.0")
+    assert model.identity.commercial
+    assert model.runtime == {"name": "openvino", "device": "cpu", "precision": "fp32"}
+    assert model.description.startswith("pocket (bundled with Octet), openvino on cpu in fp32")
+
+
+def test_a_device_is_required_unless_it_was_set_for_another_model() -> None:
+    with pytest.raises(DeviceError, match="OpenVINO only"):
+        load(ModelChoice("pocket", "cuda"))
+
+    assert load(ModelChoice("pocket", "cuda", required=False)).runtime["device"] == "cpu"
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(UnknownModelError):
+        load(ModelChoice("pockets"))
+
+
+def test_what_is_bundled_runs_in_openvino_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").touch()
+
+    assert runtimes_of("pocket") == ("openvino",)
+    assert runtimes_of(tmp_path) == ("openvino",)
+    assert runtimes_of("htdemucs") == ("openvino", "torch")
+
+
+@pytest.mark.demucs
+def test_the_runtime_names_segments_that_were_computed_in_fp32(song_of: Callable[..., Any]) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
+
+    # Given a network with numbers that are too large for half precision,
+    def large(mix: Any) -> Any:
+        product = (mix[..., None] * 1000) @ torch.full((1, 1), 1000.0)
+        return product[..., 0][:, None].repeat(1, 4, 1, 1) / 1e6
+
+    spec = ModelSpec("large", STEMS, 44_100, 10_000, "waveform", normalize=False)
+    member = Member(spec, (1.0,) * 4, "", None, large, "a test")
+    choice = Choice("torch", "cpu", "fp16", "a processor", "a test")
+    model = LoadedModel(ResolvedModel("large", (member,), "MIT", ""), choice)
+    song = song_of(20_000)
+
+    # when a song is separated, then it is whole, and the runtime says what happened.
+    stems = np.concatenate(list(model.stems(song)), axis=-1)
+    assert np.allclose(stems, song.audio, rtol=1e-3)
+    assert model.runtime == {
+        "name": "torch",
+        "device": "cpu",
+        "precision": "fp16",
+        "fp32_segments": "3",
+    }
+
+
+def test_loading_shows_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a model whose loading takes longer than a heartbeat,
+    monkeypatch.setattr(cache, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("octet.separation.models.loading.LoadedModel", lambda *_: time.sleep(0.5))
+    told: list[tuple[str, int, int]] = []
+
+    load(ModelChoice("pocket", "cpu"), lambda *at: told.append(at))
+
+    assert len(told) >= 3
+    assert set(told) == {("loading pocket", 0, 0)}
