@@ -82,7 +82,7 @@ def show(manifest: dict[str, Any], output: Path, seconds: float) -> None:
         f"{manifest['model']['name']} ({manifest['model']['licence']}), {manifest['outcome']}: "
         f"{song['duration']:.1f} s of music in {seconds:.1f} s from upload to the last file, "
         f"{manifest['timings']['total']:.1f} s of it separating and encoding; the four stems "
-        f"null against the song to {manifest['null_db']:.0f} dB."
+        f"null against the song to {manifest['null_db']:.0f} dB before they are encoded."
     )
     console.print(f"The files and manifest.json are in {output}/", markup=False)
 

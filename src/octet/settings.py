@@ -79,6 +79,11 @@ class SeparationSettings(BaseSettings):
         6 * 3600, gt=0, description="Longest song accepted, in seconds, counted while decoding."
     )
     max_channels: int = Field(32, ge=1, description="Most channels accepted in a song.")
+    damaged: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="What becomes of a song that is damaged in a place: `skip` puts silence of the"
+        " same length there, and says so in the manifest.",
+    )
 
     @property
     def scratch_folder(self) -> Path:

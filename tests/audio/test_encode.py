@@ -122,6 +122,22 @@ def test_integers_do_not_wrap_around(tmp_path):
     assert np.array_equal(whole(path), np.array([[32767 / 32768, -1.0]] * 2, np.float32))
 
 
+@pytest.mark.parametrize("rate", [44100, 96000])
+@pytest.mark.parametrize("encoding", ALL_FORMATS, ids=str)
+def test_an_absurd_sample_is_cut_where_the_format_does_not_hold_it(tmp_path, encoding, rate):
+    block = sound(30_000)
+    block[0, 15_000], block[1, 16_000] = 1e30, -3e38
+    path = file_of(tmp_path, encoding)
+
+    receipt = encoded(path, block, encoding, rate)
+
+    held = encoding.bits == 32
+    assert receipt.clipped >= (0 if held else 2)
+    heard = whole(path)
+    assert heard.shape[1] == receipt.samples
+    assert held == bool(np.abs(heard).max() > 100)
+
+
 def test_the_receipt_describes_the_file(tmp_path):
     path = tmp_path / "track.flac"
 

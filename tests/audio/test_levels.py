@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from octet.audio.levels import Statistics
+from octet.audio.levels import Meter, Statistics
 from tests.audio.waves import sound
 
 
@@ -12,6 +12,21 @@ def figures(block: np.ndarray, piece: int) -> Statistics:
     for start in range(0, block.shape[1], piece):
         taken.add(block[:, start : start + piece])
     return taken
+
+
+@pytest.mark.parametrize("absurd", [1e16, 1e30, -3.4e38])
+def test_one_absurd_sample_leaves_all_figures_numbers(absurd):
+    block = sound(5000)
+    block[:, 2500] = absurd
+
+    meter, taken = Meter(), figures(block, 1000)
+    meter.add(block)
+
+    assert meter.energy == pytest.approx(2 * absurd**2, rel=1e-6)
+    assert meter.peak_db == pytest.approx(20 * np.log10(abs(absurd)), abs=0.1)
+    assert meter.rms_db == pytest.approx(meter.peak_db - 10 * np.log10(5000), abs=0.1)
+    assert taken.deviation == pytest.approx(abs(absurd) / np.sqrt(5000), rel=1e-3)
+    assert np.isfinite([taken.mean, taken.peak]).all()
 
 
 @pytest.mark.parametrize("piece", [1, 977, 100_000])

@@ -4,7 +4,6 @@ import av
 import numpy as np
 import pytest
 
-from octet.audio.lame import Lame
 from octet.audio.mp3 import held_bitrate
 from octet.formats import Encoding
 from tests.audio.waves import encoded, sound
@@ -70,15 +69,6 @@ def test_a_track_is_as_loud_as_the_song_at_every_bit_rate(tmp_path, rate, bitrat
     assert heard.shape == block.shape
     gain = float((heard * block).sum() / (block * block).sum())
     assert abs(20 * np.log10(gain)) < 0.02
-
-
-@pytest.mark.parametrize("bitrate", [64, 128, 224, 320])
-def test_this_lameenc_lets_the_gain_be_set(bitrate):
-    lame = Lame(44100, bitrate, 5)
-
-    held = lame._library.lame_get_scale(lame._encoder)
-
-    assert held == pytest.approx(1.0, abs=1e-6), "LAME's own gain is no longer undone"
 
 
 def test_quality_is_the_effort_of_the_encoder(tmp_path):

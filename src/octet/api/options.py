@@ -57,6 +57,10 @@ class JobOptions(BaseModel):
         le=MOST_SHIFTS,
         description="Averaged passes at random offsets: better and slower.",
     )
+    damaged: Literal["refuse", "skip"] | None = Field(
+        default=None,
+        description="What becomes of a song that is damaged in a place: `skip` puts silence there.",
+    )
     priority: Literal["high", "normal", "low"] = Field(
         default="normal", description="Before or after the others."
     )

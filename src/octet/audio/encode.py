@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from octet.audio.excerpts import Excerpts
 from octet.audio.files import EncodedFile, OutputFile
 from octet.audio.mp3 import QUALITY, Mp3File
 from octet.audio.muxed import MuxedFile, sample_kind
@@ -24,6 +25,10 @@ _PIECE = 1 << 16
 """Samples that go to an encoder at once: enough that nearly all time is spent in it."""
 
 
+LOUDEST = 8.0
+"""Times full scale that lossy encoders get to see; they fail on absurd samples."""
+
+
 class Encoder:
     """Writes one file, block by block. May be used from a thread of its own.
 
@@ -31,7 +36,11 @@ class Encoder:
     format does not have the rate, the sound is resampled, and the length with it.
 
     Formats of integers (flac, wav of 16 and 24 bits) and mp3, whose encoder takes 16 bits, get
-    the nearest integer, without dither; what goes beyond full scale is cut, and counted.
+    the nearest integer, without dither; what goes beyond full scale is cut, and counted. The
+    other lossy encoders take up to `LOUDEST` times full scale.
+
+    What a lossy encoder left of the sound is measured once the file is complete: it is decoded, at
+    about a sixth of the encoder's own time, and excerpts of it are compared with what was written.
 
     Args:
         path: the file; one that is there is overwritten.
@@ -60,6 +69,7 @@ class Encoder:
         self.rate = encoding.format.nearest_rate(rate)
         self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
         self._samples = self._clipped = 0
+        self._excerpts = Excerpts()
         self._file = OutputFile(self.path)
         named = track_tags(tags or {}, track)
         try:
@@ -79,6 +89,10 @@ class Encoder:
         """
         if not np.isfinite(block).all():
             raise ValueError("the block holds samples that are not numbers")
+        if not self.encoding.format.lossless:
+            if self._kind != "s16":  # of which all that is cut is counted later
+                self._clipped += int(np.count_nonzero(np.abs(block) > LOUDEST))
+            block = np.clip(block, -LOUDEST, LOUDEST)
         if self._resampler is not None:
             block = self._resampler.process(block)
         self._put(block)
@@ -97,7 +111,11 @@ class Encoder:
         except BaseException:
             self.abort()
             raise
-        return EncodedFile(self.path, size, self._samples, self.rate, digest, self._clipped)
+        lossy = self._samples and not self.encoding.format.lossless
+        residual = self._excerpts.residual_db(self.path) if lossy else None
+        return EncodedFile(
+            self.path, size, self._samples, self.rate, digest, self._clipped, residual
+        )
 
     def abort(self) -> None:
         """Gives up and deletes the file; without effect on a completed one."""
@@ -124,6 +142,8 @@ class Encoder:
             self._put_piece(block[:, start : start + _PIECE])
 
     def _put_piece(self, piece: np.ndarray) -> None:
+        if not self.encoding.format.lossless:
+            self._excerpts.add(piece)
         self._samples += piece.shape[1]
         if self._kind in ("s16", "s32"):
             samples, clipped = quantise(piece, self.encoding.bits or 16)
@@ -166,7 +186,8 @@ def quantise(block: np.ndarray, bits: int) -> tuple[np.ndarray, int]:
         samples were beyond what the integers can hold, and are cut to it.
     """
     top = 2.0 ** (bits - 1)
-    scaled = np.rint(block.T * np.float32(top))
+    with np.errstate(over="ignore"):  # what becomes infinite is cut like all that is too large
+        scaled = np.rint(block.T * np.float32(top))
     clipped = np.count_nonzero(scaled < -top) + np.count_nonzero(scaled >= top)
     np.clip(scaled, -top, top - 1, out=scaled)
     if bits == 16:

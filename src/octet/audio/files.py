@@ -244,6 +244,8 @@ class EncodedFile:
         rate: samples a second in the file.
         sha256: of its bytes, in lower-case hex.
         clipped: how many samples, of both channels, went beyond full scale and were cut.
+        residual_db: energy of (the file's sound minus what was written) over that of what was
+            written, in dB, of a lossy encoding; None of any other.
     """
 
     path: Path
@@ -252,6 +254,7 @@ class EncodedFile:
     rate: int
     sha256: str
     clipped: int
+    residual_db: float | None = None
 
 
 def refusal(path: Path, error: OSError) -> OutputError:

@@ -55,7 +55,8 @@ class Lame:
             (lame.lame_set_quality, quality),
             (lame.lame_set_bWriteVbrTag, 0),  # Mp3File writes the Info header
         ):
-            setter(encoder, value)
+            if setter(encoder, value) < 0:
+                raise RuntimeError(f"LAME does not take {bitrate} kb/s at {rate} Hz")
         for silenced in (lame.lame_set_errorf, lame.lame_set_debugf, lame.lame_set_msgf):
             silenced(encoder, None)
         if bitrate > _JOINT_UP_TO:

@@ -21,12 +21,9 @@ class Meter:
     def add(self, block: np.ndarray) -> None:
         """Takes the next block in."""
         if block.size:
-            flat = block.reshape(-1)
-            # float64 by chunks would copy; a block's float32 dot product is exact enough,
-            # the sum over blocks is kept in float64.
-            self.energy += float(np.dot(flat, flat))
-            self.count += flat.size
-            self.peak = max(self.peak, float(flat.max()), -float(flat.min()))
+            self.energy += energy_of(block)
+            self.count += block.size
+            self.peak = max(self.peak, float(block.max()), -float(block.min()))
 
     @property
     def rms_db(self) -> float:
@@ -37,6 +34,16 @@ class Meter:
     def peak_db(self) -> float:
         """Largest magnitude, in dB relative to full scale, at least -200."""
         return decibels(self.peak**2)
+
+
+def energy_of(block: np.ndarray) -> float:
+    """The sum of the squares of finite float32 samples, always a number."""
+    flat = block.reshape(-1)
+    # A block's float32 product is exact enough, and needs no copy. Samples from 1e16 times full
+    # scale on are beyond its range.
+    with np.errstate(over="ignore"):
+        energy = float(np.dot(flat, flat))
+    return energy if math.isfinite(energy) else float(np.square(flat, dtype=np.float64).sum())
 
 
 def decibels(power: float) -> float:
@@ -70,7 +77,8 @@ class Statistics:
         count = block.shape[1]
         if count == 0:
             return
-        mono = block.mean(axis=0).astype(np.float64)
+        # Divided first: the sum of absurd samples would be beyond float32.
+        mono = (block / np.float32(block.shape[0])).sum(axis=0).astype(np.float64)
         mean = float(mono.mean())
         squares = float(np.square(mono - mean).sum())
         total = self.samples + count

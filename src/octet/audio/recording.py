@@ -43,6 +43,7 @@ class Recording:
         mean: of the mono mix, (left + right) / 2.
         deviation: of the mono mix, with n - 1 like torch.std; 0 below two samples.
         peak: largest absolute sample.
+        silenced: seconds of it that are silence in the place of what was damaged.
     """
 
     def __init__(self, info: SongInfo, rate: int, size: int, sha256: str, folder: Path) -> None:
@@ -51,7 +52,7 @@ class Recording:
         self.bytes = size
         self.sha256 = sha256
         self.samples = 0
-        self.mean = self.deviation = self.peak = 0.0
+        self.mean = self.deviation = self.peak = self.silenced = 0.0
         self._folder = folder
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # held open
@@ -85,6 +86,7 @@ class Recording:
             expected = info.rate * info.duration if info.duration else None
             with _closing_on_error(recording):
                 recording._fill(_reported(reader.blocks(), expected, on_progress))
+                recording.silenced = reader.silenced
                 if recording.samples == 0:
                     raise NotAudioError(f"{path} holds no sound", "Give a song")
         return recording

@@ -49,7 +49,12 @@ class Limits:
     @classmethod
     def from_settings(cls, settings: SeparationSettings) -> Self:
         """The limits that the settings set."""
-        return cls(settings.max_bytes, settings.max_seconds, settings.max_channels)
+        return cls(
+            settings.max_bytes,
+            settings.max_seconds,
+            settings.max_channels,
+            damaged=settings.damaged,
+        )
 
 
 @dataclass(frozen=True)

@@ -223,8 +223,9 @@ class SoundStream:
         return self._frame
 
     def _note_gap(self, frame: av.AudioFrame) -> None:
-        """Counts what lost pages of an Ogg file held, by the time of the frame after them."""
-        if self._link is None or self._link.broken is None or frame.pts is None:
+        """Counts lost pages of Ogg and frames of FLAC, of which only the next one's time tells."""
+        told = self.kind == "flac" or (self._link is not None and self._link.broken is not None)
+        if not told or not self._skip_damaged or frame.pts is None:
             return
         place = round(frame.pts * (frame.time_base or 0) * self.rate)
         if self._begin is None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]  # the package ships no types
+import soundfile
 
 from octet.audio.ogg import CONTINUED, FIRST, Page, unpacked
 from octet.audio.song import picture_block

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -53,6 +53,10 @@ def separate(
     precision: Annotated[PrecisionName | None, typer.Option(help="Arithmetic.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Overlap of segments, 0 to 0.99.")] = None,
     shifts: Annotated[int | None, typer.Option(help="Average N passes at random offsets.")] = None,
+    damaged: Annotated[
+        Literal["refuse", "skip"] | None,
+        typer.Option(help="Of a song that is damaged in a place: refuse it, or put silence there."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each song's manifest, one a line.")
     ] = False,
@@ -69,6 +73,7 @@ def separate(
         precision=precision,
         overlap=overlap,
         shifts=shifts,
+        damaged=damaged,
     )
     separator = load(settings, _names(tracks))
     if not as_json:
@@ -146,7 +151,9 @@ def _report(done: Manifest, folder: Path) -> None:
     speed = done.song.duration / seconds if seconds else 0.0
     say(
         f"{folder}: {len(done.tracks)} tracks in {seconds:.1f} s "
-        f"({speed:.1f} times real time), null {done.null_db:.0f} dB"
+        f"({speed:.1f} times real time), null {done.null_db:.0f} dB before encoding"
     )
+    if done.song.silenced:
+        note(f"{done.song.silenced:.2f} s of the song were damaged, and are silent")
     if done.clipped:
         note(f"{done.clipped} samples were beyond full scale; --format wav --bits 32 keeps them")

@@ -31,7 +31,8 @@ class Song:
     """The song as it came in.
 
     `sha256` is of the file's bytes, `samples` is a channel's count at `rate` Hz, `duration`
-    is in seconds, and `channels` is the file's own number before it was made stereo.
+    is in seconds, and `channels` is the file's own number before it was made stereo. `silenced`
+    counts the seconds of silence that stand for what was damaged.
     """
 
     sha256: str
@@ -44,6 +45,7 @@ class Song:
     rate: int
     channels: int
     tags: Mapping[str, str] = field(default_factory=dict)
+    silenced: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Track:
 
     `key` is its name in the folder or the bucket, `clipped` counts samples that an integer
     format could not hold, `rms_db` and `peak_db` are relative to full scale (dBFS, not below
-    -200).
+    -200). They are of the sound before it was encoded; `residual_db` is what a lossy encoder lost:
+    energy of (file minus sound) over that of the sound, in dB, None of lossless files and of the
+    song's own bytes.
     """
 
     key: str
@@ -77,6 +81,7 @@ class Track:
     clipped: int
     rms_db: float
     peak_db: float
+    residual_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,9 @@ class Manifest:
         runtime: name, device and precision of what computed, and `fp32_segments`: how many
             segments were computed again in fp32, because half precision could not hold them.
         tracks: the files, by the tracks' names.
-        null_db: energy of (mix minus the four stems) over that of the mix, before any encoder,
-            in dB; -200 stands for everything below.
+        null_db: energy of (mix minus the four stems) over that of the mix, before any encoder
+            (files of lossy formats null as their `residual_db` allows), in dB; -200 stands for
+            everything below.
         clipped: samples beyond full scale in all tracks together.
         timings: seconds of each part of the work.
         octet: version of the program.

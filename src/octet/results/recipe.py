@@ -52,6 +52,8 @@ class Recipe:
         bitrate: kilobits a second of a lossy format; None where there is nothing to choose.
         overlap: share by which segments overlap, 0 to below 1; None is the model's own.
         shifts: averaged passes at random offsets; 0 is one pass without.
+        damaged: `refuse` a song that is damaged in a place, or `skip` the place, which puts silence
+            of the same length there.
         tracks: the tracks to make, in their usual order; empty for all of the model's.
     """
 
@@ -61,6 +63,7 @@ class Recipe:
     bitrate: int | None = None
     overlap: float | None = None
     shifts: int = 0
+    damaged: str = "refuse"
     tracks: tuple[str, ...] = ()
 
     @property
@@ -237,6 +240,12 @@ def _format(what: str, value: Any) -> str:
     return str(value)
 
 
+def _damaged(what: str, value: Any) -> str:
+    if value not in ("refuse", "skip"):
+        raise SettingError(f"{what} can be refuse or skip", "refuse is the default")
+    return str(value)
+
+
 def _whole(what: str, value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -271,6 +280,7 @@ _CHECKS = {
     "bitrate": _whole,
     "overlap": _overlap,
     "shifts": _shifts,
+    "damaged": _damaged,
     "tracks": _names,
 }
 

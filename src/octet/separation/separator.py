@@ -148,6 +148,7 @@ class Separator:
                 bitrate=self.encoding.bitrate,
                 overlap=self.overlap,
                 shifts=self.shifts,
+                damaged=self.limits.damaged,
                 tracks=() if self.tracks == self.available else self.tracks,
             )
         )
@@ -254,6 +255,7 @@ def _song(name: str, recording: Recording) -> manifest.Song:
         rate=recording.rate,
         channels=info.channels,
         tags=dict(info.tags),
+        silenced=round(recording.silenced, 6),
     )
 
 

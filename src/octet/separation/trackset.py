@@ -51,6 +51,7 @@ class WrittenTrack:
             clipped=self.file.clipped,
             rms_db=self.rms_db,
             peak_db=self.peak_db,
+            residual_db=self.file.residual_db,
         )
 
 
