@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -102,3 +103,14 @@ async def test_lost_replies_run_nothing_twice(queue_url: str, client: Redis) -> 
     assert {job.attempts for job in ended} == {1}
     deliveries = await Outbox(client).claim(limit=1000)
     assert sorted(d.url for d in deliveries) == sorted(f"http://{n}/" for n in range(30))
+
+
+async def test_more_commands_at_once_than_connections_wait_for_one(
+    queue: JobQueue, client: Redis
+) -> None:
+    # given five hundred that are asked for together, when all have been answered
+    found = await asyncio.gather(*(queue.get(f"{number:064x}") for number in range(500)))
+
+    # then none was refused, and the server has seen few connections
+    assert found == [None] * 500
+    assert len(await client.client_list(_type="normal")) <= 100

@@ -6,6 +6,7 @@ outbox.py.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from octet.errors import KeyReusedError, MessageError
 from octet.jobs import keys
+from octet.jobs.events import JobEvents
 from octet.jobs.job import STATES, Job, JobRequest, Priority, State
 from octet.jobs.message import callback_entry, complete_alone, read_message, write_message
 from octet.jobs.server import queue_errors, reply_of, run_script
@@ -81,6 +83,7 @@ class JobQueue:
     def __init__(self, client: Redis, complete: Complete = complete_alone) -> None:
         self._redis = client
         self._complete = complete
+        self._events = JobEvents(client)
 
     async def submit(
         self,
@@ -267,15 +270,18 @@ class JobQueue:
 
         Nothing is missed: the record is read after listening has begun, and read again at
         least each `every` seconds (and yielded then as well, changed or not). Ends at once when
-        there is no record.
+        there is no record. All who watch over one JobQueue share one connection for it.
         """
-        async with queue_errors(), self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-            await channel.subscribe(keys.EVENTS + job_id)
+        with self._events.following(job_id) as changed:
+            await self._events.ready(min(every, 2.0))
             while (job := await self.get(job_id)) is not None:
                 yield job
                 if job.ended:
                     return
-                await channel.get_message(timeout=every)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(every):
+                        await changed.wait()
+                changed.clear()
 
     async def _jobs(self, ids: Sequence[str]) -> list[Job]:
         """Those of them that have a record; one that somebody else has damaged is left out."""

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -26,6 +26,10 @@ _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoa
 
 _ANSWER_WITHIN = 10.0
 """Seconds for a reply. Longer than any blocking wait of this package."""
+
+
+_MOST_CONNECTIONS = 64
+"""Of one client; a command beyond them waits for one that is free, where it would fail else."""
 
 
 def queue_url(settings: ServiceSettings) -> str:
@@ -55,7 +59,8 @@ def connect(url: str) -> Redis:
     """A client, which connects when it is first used. Close it with `await client.aclose()`.
 
     Commands are repeated a few times (within about 2 s) when the connection breaks. That is
-    safe with the classes of this package: each of their steps may run twice.
+    safe with the classes of this package: each of their steps may run twice. A client has a
+    bounded number of connections, for which commands wait.
 
     Args:
         url: redis://, rediss:// (TLS) or unix://, with user, password and database.
@@ -73,8 +78,10 @@ def connect(url: str) -> Redis:
         ),
     )
     try:
-        client = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=_MOST_CONNECTIONS,
+            timeout=_ANSWER_WITHIN,
             socket_timeout=_ANSWER_WITHIN,
             socket_connect_timeout=5.0,
             health_check_interval=30,
@@ -82,14 +89,14 @@ def connect(url: str) -> Redis:
             decode_responses=False,
         )
         # Refuses unknown options, and connects to nothing yet.
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # the client's
+        pool.make_connection()  # type: ignore[no-untyped-call]  # the client's
     except (ValueError, TypeError):  # their texts may hold a part of the password
         raise SettingError(
             "no address of a queue server",
             "It is redis://user:password@host:port/0, rediss://... or unix:///path, without other"
             " options; signs such as / in a password are written %2F",
         ) from None
-    return client
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager

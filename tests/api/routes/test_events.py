@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -95,3 +96,25 @@ def test_a_stop_ends_the_streams(settings: ServiceSettings, valkey: redis.Redis)
 
 def test_no_such_job(api: httpx.Client) -> None:
     assert problem(api.get(f"/v1/jobs/{'0' * 64}/events"), 404) == "not-found"
+
+
+def test_many_streams_take_one_connection_to_the_queue(
+    api: httpx.Client, worker: StandIn, valkey: redis.Redis
+) -> None:
+    # given a hundred streams of one job
+    job = api.post("/v1/jobs", content=song(1)).json()
+    with ExitStack() as stack:
+        streams = [
+            jobs_in(stack.enter_context(api.stream("GET", job["links"]["events"])))
+            for _ in range(100)
+        ]
+        for jobs in streams:
+            assert next(jobs)["state"] == "waiting"
+        # when they listen, then the queue server has one subscriber
+        until = time.monotonic() + 20
+        while not (subscribers := valkey.client_list(_type="pubsub")):
+            assert time.monotonic() < until
+        assert len(subscribers) == 1
+        # and each of them is told of the job's end
+        worker.finish()
+        assert {list(jobs)[-1]["state"] for jobs in streams} == {"done"}
