@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -271,6 +272,34 @@ def test_nobody_there() -> None:
         client.queue()
     assert caught.value.status == 0
     assert "octet up" in caught.value.hint
+
+
+def test_somebody_else_there() -> None:
+    # given a server that is not Octet, and answers all with a page
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"<p/>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}") as client:
+            # then neither a question nor a wait takes it for one that is away
+            for ask in (client.queue, lambda: client.wait("0" * 64)):
+                with pytest.raises(ServiceError, match="does not answer as Octet does"):
+                    ask()
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:5000", "ftp://a/", "http://"])

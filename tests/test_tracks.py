@@ -1,8 +1,11 @@
 """The eight tracks and how they come from the stems."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
-from octet.tracks import STEMS, TRACKS, close_the_sum, mix_down
+from octet.tracks import STEMS, TRACKS, close_the_sum, folder_names, mix_down, song_name
 
 
 def estimates(seed: int = 1, shape: tuple[int, int] = (2, 1000)) -> dict[str, np.ndarray]:
@@ -49,3 +52,15 @@ def test_the_sums():
     assert np.allclose(tracks["instrumental"], stems["drums"] + stems["bass"] + stems["other"])
     assert np.allclose(tracks["full"], tracks["instrumental"] + tracks["acapella"])
     assert tracks["acapella"] is stems["vocals"]
+
+
+def test_songs_of_one_name_get_folders_of_their_own():
+    # given songs of one name, one that differs in capitals alone, and one that has a number
+    songs = ["a/x.mp3", "b/x.mp3", "c/X.wav", "x (2).mp3", "y.mp3"]
+    # then no two share a folder, not even where file systems do not tell capitals apart
+    assert folder_names(songs) == ["x", "x (2)", "X (3)", "x (2) (2)", "y"]
+
+
+def test_a_songs_name_is_text():
+    assert song_name(Path("in") / "Größe 練習.mp3") == "Größe 練習.mp3"
+    assert song_name(Path(os.fsdecode(b"caf\xe9.mp3"))) == "caf\N{REPLACEMENT CHARACTER}.mp3"

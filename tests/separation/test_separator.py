@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
 import wave
 from pathlib import Path
 
@@ -266,6 +267,9 @@ def test_a_second_run_replaces_the_first(song, tmp_path):
         digest = hashlib.sha256((out / track.key).read_bytes()).hexdigest()
         assert digest == track.sha256, name
     assert (out / "notes.txt").read_text() == "mine"
+    # and a run with fewer tracks in another format leaves none of them
+    Separator(Shares(), format="flac", tracks=["vocals"]).separate(song, out)
+    assert {path.name for path in out.iterdir()} == {"vocals.flac", "manifest.json", "notes.txt"}
 
 
 def test_a_cancelled_separation_leaves_nothing(song, tmp_path):
@@ -313,10 +317,12 @@ def test_a_full_disk_is_explained_and_left_clean(tmp_path):
     try:
         song = write(tmp_path / "long.wav", music(400_000), bits=16)
         # when a song is separated onto it that does not fit
+        threads = threading.active_count()
         with pytest.raises(OutputError, match="disk is full"):
             Separator(Shares(), format="wav").separate(song, disk / "out")
-        # then nothing is left on it
+        # then nothing is left on it, and no thread outlives the error
         assert list(disk.iterdir()) == []
+        assert threading.active_count() == threads
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 

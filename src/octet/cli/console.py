@@ -64,8 +64,9 @@ class _Stream:
 
 
 _stdout, _stderr = _Stream("stdout"), _Stream("stderr")
-_out = Console(file=cast("IO[str]", _stdout), highlight=False, soft_wrap=True)
-_err = Console(file=cast("IO[str]", _stderr), highlight=False, soft_wrap=True)
+_plain: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False, "emoji": False}
+_out = Console(file=cast("IO[str]", _stdout), **_plain)
+_err = Console(file=cast("IO[str]", _stderr), **_plain)
 
 
 def output_lost() -> bool:
@@ -75,7 +76,7 @@ def output_lost() -> bool:
 
 def say(text: str) -> None:
     """Prints one line of a result."""
-    _out.print(printable(text), markup=False)
+    _out.print(printable(text))
 
 
 def say_json(value: object, *, indent: int | None = 2) -> None:
@@ -84,9 +85,11 @@ def say_json(value: object, *, indent: int | None = 2) -> None:
     Raises:
         ValueError: it holds NaN or an infinity, which JSON does not have.
     """
-    # Beyond UTF-8, characters that the encoding lacks are escaped as JSON does it.
-    plain = (getattr(_stdout, "encoding", "") or "").lower() not in ("utf-8", "utf8")
-    text = json.dumps(value, indent=indent, ensure_ascii=plain, allow_nan=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(_stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # JSON has an escape for every character
+        text = json.dumps(value, indent=indent, allow_nan=False)
     print(text, file=cast("IO[str]", _stdout), flush=True)
 
 
@@ -115,12 +118,12 @@ def say_table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), righ
 
 def note(text: str) -> None:
     """Says something by the way, where results do not belong."""
-    _err.print(printable(text), style="dim", markup=False)
+    _err.print(printable(text), style="dim")
 
 
 def fail(text: str) -> None:
     """Says in one line what went wrong."""
-    _err.print(f"octet: {printable(text)}", style="red", markup=False)
+    _err.print(f"octet: {printable(text)}", style="red")
 
 
 def printable(text: str) -> str:
