@@ -12,6 +12,8 @@ model's name says what happens when it separates:
     odd-hog         takes memory without end
     odd-slow-N      takes N seconds, with progress
     odd-hold-N      holds the interpreter's lock for N seconds
+    odd-lost        the device is lost when and while the folder OCTET_TEST_LOST says so
+    odd-load-N      takes N seconds to be loaded, and repeats itself meanwhile
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from octet.errors import DeviceError
 from octet.results import manifest
 from octet.separation.model import ONCE
 from octet.separation.models import registry
@@ -38,8 +41,13 @@ if TYPE_CHECKING:
 
 NAMES = (
     *("odd-shares", "odd-kill", "odd-murder", "odd-exit", "odd-raise", "odd-stall", "odd-hog"),
+    *("odd-lost", "odd-load-5", "odd-load-60"),
     *(f"odd-{what}-{seconds}" for what in ("slow", "hold") for seconds in (1, 2, 5, 10, 20, 60)),
 )
+
+LOST = "OCTET_TEST_LOST"
+"""Names a folder: a file `armed` there becomes `lost` during a separation, and while there is a
+file `lost`, there is no device."""
 
 CGROUP = "OCTET_TEST_CGROUP"
 """Names a control group that the process joins at its start."""
@@ -80,6 +88,15 @@ class Odd:
             yield song.read(start, count) * factors
             on_progress((start + count) / song.samples)
 
+    def _lost(self, _: Callable[[float], None]) -> None:
+        armed = Path(os.environ[LOST], "armed")
+        if armed.exists():
+            armed.rename(armed.with_name("lost"))
+            raise RuntimeError("the device fell off the bus")
+
+    def _load(self, _: Callable[[float], None]) -> None:
+        """Was loaded, which is all."""
+
     def _kill(self, _: Callable[[float], None]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -119,6 +136,12 @@ class Odd:
 
 def load(wanted: ModelChoice, on_model: Callable[[str, int, int], None]) -> object:
     """An odd model, or a real one."""
+    if wanted.name == "odd-lost" and Path(os.environ[LOST], "lost").exists():
+        raise DeviceError("the device is lost")
+    if str(wanted.name).startswith("odd-load-"):
+        for _ in range(int(str(wanted.name).rpartition("-")[2]) * 5):
+            on_model("something", 1, 2)
+            time.sleep(0.2)
     if wanted.name in NAMES:
         return Odd(str(wanted.name))
     return compute.load_model(wanted, on_model)

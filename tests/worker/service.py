@@ -22,6 +22,7 @@ from octet.settings import SeparationSettings, ServiceSettings
 from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
 from octet.worker.supervisor import Supervisor
+from tests.servers import missing
 from tests.worker.program import COMPUTE
 
 if TYPE_CHECKING:
@@ -48,6 +49,19 @@ def song(number: int = 0, seconds: float = 0.2, rate: int = 8000) -> bytes:
 def name_of(data: bytes) -> str:
     """The name of a song: the SHA-256 of its bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of so many MiB, mounted on a new folder; skips where that is not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        missing("mounting a small disk needs Linux and root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @dataclass
@@ -169,6 +183,15 @@ class Service:
             while await self.queue.depth():  # noqa: ASYNC110 - it lies on a server
                 await asyncio.sleep(0.02)
         return await self.ended(job_id, seconds)
+
+    async def unfit(self, worker: str, words: str, seconds: float = 60.0) -> str:
+        """What a worker announces as its sickness, once it does so with these words."""
+        async with asyncio.timeout(seconds):
+            while True:
+                known = (await self.queue.workers()).get(worker)
+                if known is not None and words in known.about.get("sick", ""):
+                    return str(known.about["sick"])
+                await asyncio.sleep(0.05)
 
     async def all_ended(self, job_ids: Iterable[str], seconds: float = 60.0) -> list[Job]:
         """All of them, once they have ended."""

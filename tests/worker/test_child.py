@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,11 +21,10 @@ from octet.settings import SeparationSettings, read_settings
 from octet.worker.child import Child, resident_memory
 from octet.worker.protocol import Order
 from tests.worker.program import COMPUTE
-from tests.worker.service import song
+from tests.worker.service import small_disk, song
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +33,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 def ignore(_: float) -> None:
     pass
+
+
+def names(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
 
 
 @contextlib.asynccontextmanager
@@ -122,6 +127,60 @@ async def test_the_watchdog_ends_what_makes_no_progress(order: Callable[..., Ord
         assert time.monotonic() - began < 20
 
         await one.separate(order("odd-slow-5"), ignore)
+
+
+async def test_loading_has_a_limit_of_its_own(order: Callable[..., Order]) -> None:
+    # what takes longer than the one limit is let through by the other
+    async with child(stall=3.0, load_stall=30.0) as one:
+        await one.load(order("original").settings)
+        await one.separate(order("odd-load-5"), ignore)
+
+    # but what only repeats itself is no progress
+    async with child(stall=60.0, load_stall=3.0) as one:
+        with pytest.raises(ComputationError, match=r"3 seconds \(OCTET_LOAD_STALL\)"):
+            await one.load(order("odd-load-60").settings)
+
+
+async def test_loading_says_what_is_wrong(order: Callable[..., Order]) -> None:
+    async with child() as one:
+        await one.load(order("odd-shares").settings)
+        pid = one.pid
+        with pytest.raises(ModelError):
+            await one.load(order("/no/such/model").settings)
+
+        done = await one.separate(order("odd-shares"), ignore)
+
+        assert one.pid == pid
+    assert done.manifest.model.name == "odd-shares"
+
+
+async def test_loading_can_be_broken_off(order: Callable[..., Order]) -> None:
+    async with child() as one:
+        work = asyncio.create_task(one.load(order("odd-load-60").settings))
+        await asyncio.sleep(2)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert one.pid is None
+
+        await one.separate(order("original"), ignore)
+
+
+async def test_tracks_are_not_lost_where_no_links_can_be_made(
+    order: Callable[..., Order], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    with small_disk(tmp_path / "other", 4) as other:
+        async with child() as one:
+            # on another file system, as on one that has no hard links
+            there = replace(order("odd-shares"), links=str(other / "links"))
+            done = await one.separate(there, ignore, lambda whole: told.append(whole.track))
+
+    assert told == []
+    assert names(there.folder) == {
+        "manifest.json",
+        *(track.key for track in done.manifest.tracks.values()),
+    }
 
 
 @linux
