@@ -44,6 +44,11 @@ def wav() -> bytes:
         (b"\x1a\x45\xdf\xa3" + bytes(100), "audio/webm"),
         ((b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(9)) * 3, "audio/aac"),
         ((b"\x47" + bytes(187)) * 3, "video/mp2t"),
+        (b"\x0b\x77\xd2\x31" + bytes(100), "audio/ac3"),
+        (b"\x7f\xfe\x80\x01" + bytes(100), "audio/vnd.dts"),
+        (b"\x00\x00\x01\xba" + bytes(100), "video/mpeg"),
+        (b"\x80\x39\xff\xd8\xf8\x72\x6f\xba" + bytes(100), "audio/vnd.dolby.mlp"),
+        ((b"\xd2" + bytes(32)) * 50, "audio/gsm"),
     ],
 )
 def test_audio(head: bytes, kind: str) -> None:
@@ -70,6 +75,19 @@ def test_audio(head: bytes, kind: str) -> None:
 )
 def test_not_audio(head: bytes) -> None:
     with pytest.raises(NotAudioError):
+        sniff(head, whole=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"MThd" + bytes(100), "a MIDI file"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"DSD " + bytes(100), "DSD sound"),
+    ],
+)
+def test_what_is_not_read_is_named(head: bytes, kind: str) -> None:
+    with pytest.raises(NotAudioError, match=kind):
         sniff(head, whole=True)
 
 

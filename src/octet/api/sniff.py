@@ -6,6 +6,7 @@ The signs are those of the containers that octet.audio opens (see its container.
 from __future__ import annotations
 
 from octet.errors import NotAudioError
+from octet.formats import unread_kind
 
 HEAD = 64 * 1024
 """Bytes that are enough to tell."""
@@ -31,7 +32,15 @@ _SIGNS = (
     (b"FLV\x01", "video/x-flv"),
     (b"riff\x2e\x91\xcf\x11", "audio/x-w64"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "audio/x-ms-wma"),
+    (b"\x0b\x77", "audio/ac3"),
+    (b"\x7f\xfe\x80\x01", "audio/vnd.dts"),
+    (b"\xfe\x7f\x01\x80", "audio/vnd.dts"),
+    (b"\x1f\xff\xe8\x00", "audio/vnd.dts"),
+    (b"\xff\x1f\x00\xe8", "audio/vnd.dts"),
+    (b"\x00\x00\x01\xba", "video/mpeg"),
 )
+_MLP = (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")  # TrueHD and MLP, after four bytes
+_GSM_FRAME = 33
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _PACKET = 188  # bytes of an MPEG transport stream's packet
 
@@ -62,8 +71,10 @@ def sniff(head: bytes, *, whole: bool) -> str:
         raise NotAudioError("the song is empty", "Send the bytes of the file")
     kind = _by_sign(head) or _by_frames(head, whole)
     if kind is None:
+        unread = unread_kind(head)
         raise NotAudioError(
-            "this is not audio", "Send an MP3, WAV, FLAC, Ogg, Opus, M4A, AIFF, WebM or MP4 file"
+            f"this is {unread}, which is not read here" if unread else "this is not audio",
+            "Send an MP3, WAV, FLAC, Ogg, Opus, M4A, AIFF, WebM or MP4 file",
         )
     return kind
 
@@ -76,6 +87,10 @@ def _by_sign(head: bytes) -> str | None:
         return _FORMS.get(head[8:12])
     if head[4:8] in _BOXES:
         return "audio/mp4"
+    if head[4:8] in _MLP:
+        return "audio/vnd.dolby.mlp"
+    if len(head) > 4 * _GSM_FRAME and {byte >> 4 for byte in head[::_GSM_FRAME]} == {0xD}:
+        return "audio/gsm"
     if len(head) > 2 * _PACKET and {head[0], head[_PACKET], head[2 * _PACKET]} == {0x47}:
         return "video/mp2t"
     return None

@@ -143,9 +143,9 @@ class DataChunk(NamedTuple):
 
 
 def data_chunk(source: SourceFile) -> DataChunk | None:
-    """The chunk of samples, of RIFF and of RF64 (EBU Tech 3306); None of any other file."""
+    """The chunk of samples, of RIFF, RF64 and BW64 (EBU Tech 3306); None of any other file."""
     start = source.pread(28, 0)
-    if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":
+    if start[:4] not in (b"RIFF", b"RF64", b"BW64") or start[8:12] != b"WAVE":
         return None
     large = struct.unpack("<Q", source.pread(8, 28))[0] if start[12:16] == b"ds64" else 0
     place = 12
