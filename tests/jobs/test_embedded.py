@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -174,3 +176,42 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("not a folder")
     with pytest.raises(QueueError, match="ended at its start"):
         await EmbeddedServer(tmp_path).start()
+
+
+def copies(folder: Path) -> list[Path]:
+    return list(folder.glob("appendonlydir.damaged-*"))
+
+
+@pytest.mark.parametrize("damage", ["length", "end"])
+async def test_a_damaged_file_is_said_and_kept(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given a queue whose file is damaged in its middle, or cut off at its end
+    async with EmbeddedServer(tmp_path) as server, connect(server.url) as client:
+        for number in range(10):
+            await JobQueue(client).submit(request(number))
+    [file] = (tmp_path / "appendonlydir").glob("*.incr.aof")
+    data = file.read_bytes()
+    if damage == "end":
+        damaged = data[:-10]
+    else:
+        length = re.compile(rb"\r\n\$(\d\d+)\r\n").search(data, len(data) // 2)
+        assert length is not None
+        damaged = data[: length.start(1)] + b"9999999" + data[length.end(1) :]
+    file.write_bytes(damaged)
+
+    # when it is started again, then it says what is gone, and keeps the file as it was
+    with caplog.at_level(logging.WARNING, logger="octet"):
+        async with EmbeddedServer(tmp_path) as server:
+            left = await waiting(server)
+    assert left == [song(number) for number in range(len(left))]
+    assert len(left) in ((9,) if damage == "end" else range(3, 8))
+    assert "cut off or damaged: its last" in caplog.text
+    [copy] = copies(tmp_path)
+    assert (copy / file.name).read_bytes() == damaged
+
+    # and the next start is as any other
+    caplog.clear()
+    async with EmbeddedServer(tmp_path) as server:
+        assert await waiting(server) == left
+    assert caplog.text == ""

@@ -43,7 +43,7 @@ ours = st.sampled_from(OURS)
 anyone = st.sampled_from([*OURS, *OTHERS])
 worker = st.sampled_from(WORKERS)
 pick = st.integers(0, 1_000)
-late = st.sampled_from(["renew", "release", "cancelled", "finish", "bury"])
+late = st.sampled_from(["renew", "release", "finish", "bury"])
 
 
 @dataclass
@@ -58,6 +58,7 @@ class Model:
     cancel: bool = False
     claim: Claim | None = None
     lost: list[Claim] = field(default_factory=list)
+    replayed: bool = False  # a letter of it was: asked for again, that has worked
 
     @property
     def ended(self) -> bool:
@@ -139,8 +140,8 @@ class QueueMachine(RuleBasedStateMachine):
         fresh = model.ended and (model.state != "done" or again)
         assert submission.created == fresh
         if fresh:
-            lost = model.lost
-            model.__init__(state="waiting", queued=True, lost=lost)  # type: ignore[misc]  # anew
+            kept = {"lost": model.lost, "replayed": model.replayed}
+            model.__init__(state="waiting", queued=True, **kept)  # type: ignore[misc]  # anew
         elif not model.ended:
             model.cancel = False
 
@@ -239,10 +240,10 @@ class QueueMachine(RuleBasedStateMachine):
         model.end("failed")
 
     @precondition(lambda self: self.running())
-    @rule(chosen=pick, how=st.sampled_from(["release", "cancelled"]))
-    def hand_back(self, chosen: int, how: str) -> None:
+    @rule(chosen=pick)
+    def hand_back(self, chosen: int) -> None:
         _, model, claim = self.chosen(chosen)
-        self.run(getattr(self.claims["worker-1"], how)(claim))
+        self.run(self.claims["worker-1"].release(claim))
         model.uncount()
         model.wait()
 
@@ -261,8 +262,10 @@ class QueueMachine(RuleBasedStateMachine):
         # A song that others have pushed again has a message of its own by now.
         if model.state == "failed" and (model.queued or model.moved):
             return
-        assert self.run(DeadLetters(self.client).replay(song(number))) == (model.state == "failed")
+        worked = self.run(DeadLetters(self.client).replay(song(number)))
+        assert worked == (model.state == "failed" or model.replayed)
         if model.state == "failed":
+            model.replayed = True
             model.attempts = model.rescues = 0
             model.wait()
 

@@ -14,9 +14,12 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
+import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 from urllib.parse import quote
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
+
+log = logging.getLogger(__name__)
 
 _LONGEST_SOCKET = 100
 """Bytes of a path that every system takes for a socket (104 on macOS, 108 on Linux)."""
@@ -110,8 +115,7 @@ class EmbeddedServer:
         self._lock = self._take_folder()
         try:
             await self._end_orphan()
-            self._launch()
-            await self._answering()
+            await self._serve()
         except BaseException:
             await self.stop()
             raise
@@ -140,8 +144,7 @@ class EmbeddedServer:
         while True:
             if self._process is not None and self.pid is None:
                 self._process.wait()
-                self._launch()
-                await self._answering()
+                await self._serve()
             await asyncio.sleep(_LOOK_EVERY)
 
     async def __aenter__(self) -> Self:
@@ -194,7 +197,42 @@ class EmbeddedServer:
                 f"end the process whose id is in {self._folder / 'server.pid'}",
             )
 
-    def _launch(self) -> None:
+    async def _serve(self) -> None:
+        """Starts the server, if need be without the damaged end of its append-only file.
+
+        Valkey alone would drop everything behind a damaged place without a word to anybody. So
+        it refuses at first; then a copy is kept, and what is gone is logged.
+        """
+        data = self._folder / "appendonlydir"
+        try:
+            self._launch()
+            await self._answering()
+        except QueueUnavailableError:
+            raise
+        except QueueError:
+            if not data.is_dir():
+                raise
+            before = _size(data)
+            copy = data.with_name(f"{data.name}.damaged-{time.time_ns()}")
+            shutil.copytree(data, copy)
+            try:
+                self._launch(cut_off=True)
+                await self._answering()
+                cut = before - _size(data)
+            except QueueError:
+                shutil.rmtree(copy)
+                raise
+            if cut <= 0:
+                shutil.rmtree(copy)
+                return
+            log.warning(
+                "the file of the private Valkey was cut off or damaged: its last %d bytes are not"
+                " read, and jobs that stand only there are lost; it is kept as it was in %s",
+                cut,
+                copy,
+            )
+
+    def _launch(self, *, cut_off: bool = False) -> None:
         self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_private(self._socket.parent)
         self._socket.unlink(missing_ok=True)
@@ -202,7 +240,7 @@ class EmbeddedServer:
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.unlink()
         config = self._folder / "server.conf"
-        config.write_bytes(os.fsencode(self._config()))
+        config.write_bytes(os.fsencode(self._config(cut_off=cut_off)))
         lock = self._server_lock()
         if lock is None:
             raise QueueError(f"another server uses the folder {self._folder}")
@@ -217,7 +255,7 @@ class EmbeddedServer:
                 pass_fds=[lock.fileno()],
             )
 
-    def _config(self) -> str:
+    def _config(self, *, cut_off: bool) -> str:
         settings = {
             "port": "0",
             "unixsocket": _quoted(self._socket),
@@ -227,6 +265,7 @@ class EmbeddedServer:
             "daemonize": "no",
             "appendonly": "yes",
             "appendfsync": "always",
+            "aof-load-truncated": "yes" if cut_off else "no",
             "no-appendfsync-on-rewrite": "no",
             "save": '""',
             "maxmemory-policy": "noeviction",
@@ -271,6 +310,10 @@ class EmbeddedServer:
                 return False
             await asyncio.sleep(0.02)
         return True
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _locked(path: Path) -> IO[str] | None:
