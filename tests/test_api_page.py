@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from octet.api.app import create_app
-from octet.api.options import JobOptions
-from octet.api.schemas import JobView
+from octet.api.submission import JobOptions
+from octet.api.views import JobView
 from octet.jobs.outbox import _event
 from octet.outbound.sign import new_secret, signed_headers
 from octet.settings import SeparationSettings, ServiceSettings, read_settings

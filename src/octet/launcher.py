@@ -173,7 +173,7 @@ class Launcher:
                 if loop.time() > until:
                     raise ServiceError(f"the API is not ready after {READY_SECONDS:.0f} s")
                 try:
-                    if (await client.get("/healthz")).status_code == httpx.codes.OK:
+                    if (await client.get("/readyz")).status_code == httpx.codes.OK:
                         return
                 except httpx.TransportError:
                     pass

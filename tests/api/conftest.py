@@ -33,21 +33,26 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @contextmanager
 def serving(
-    settings: ServiceSettings, *, patience: float = 30.0, ready: bool = True, **separation: Any
+    settings: ServiceSettings,
+    *,
+    client_timeout: float = 30.0,
+    ready: bool = True,
+    **separation: Any,
 ) -> Iterator[str]:
     """Serves the API from a thread; gives its address."""
     listening = listen(settings)
-    app = create_app(settings, read_settings(SeparationSettings, **separation), patience=patience)
+    defaults = read_settings(SeparationSettings, **separation)
+    app = create_app(settings, defaults, client_timeout=client_timeout)
     server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         url = address_of(listening)
         until = time.monotonic() + 20
-        while ready and httpx.get(f"{url}/healthz", verify=PLAIN).status_code != 200:
+        while ready and httpx.get(f"{url}/readyz", verify=PLAIN).status_code != 200:
             assert time.monotonic() < until, "the API does not get ready"
             # The service looks at most every two seconds; what it saw first may be too early.
-            app.state.service._looked = -10.0
+            app.state.service.health._looked = -10.0
             time.sleep(0.02)
         yield url
     finally:
@@ -84,9 +89,9 @@ def start(settings: ServiceSettings, store: Path, valkey: redis.Redis) -> Iterat
     """Starts an API with some settings changed, and gives a client of it."""
     with ExitStack() as stack:
 
-        def start(patience: float = 30.0, ready: bool = True, **changed: Any) -> httpx.Client:
+        def start(client_timeout: float = 30.0, ready: bool = True, **changed: Any) -> httpx.Client:
             its = settings.model_copy(update=changed)
-            url = stack.enter_context(serving(its, patience=patience, ready=ready))
+            url = stack.enter_context(serving(its, client_timeout=client_timeout, ready=ready))
             return stack.enter_context(httpx.Client(base_url=url, timeout=30, verify=PLAIN))
 
         yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from octet.api.server import address_of, listen
 from octet.errors import SettingError
@@ -53,6 +56,21 @@ def test_addresses_of_both_kinds() -> None:
         assert address_of(six).startswith("http://[::1]:")
 
 
+def test_the_parts_of_uvicorn_that_are_extended_are_there() -> None:
+    # given the parts of uvicorn that octet.api.server overrides, or reads, and their classes
+    config = uvicorn.Config(lambda: None)
+    protocol = H11Protocol(config, uvicorn.server.ServerState(), {}, asyncio.new_event_loop())
+    parts = [
+        *[(uvicorn.Server, name) for name in ("startup", "handle_exit", "capture_signals")],
+        *[(uvicorn.Server(config), name) for name in ("should_exit", "run")],
+        *[(protocol, name) for name in ("loop", "cycle", "transport", "connection_made")],
+    ]
+    # then each is where it was
+    assert [name for owner, name in parts if not hasattr(owner, name)] == []
+    assert not protocol.cycle
+    protocol.loop.close()
+
+
 def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:
     # given `octet api`, as a process
     port = _free_port()
@@ -91,7 +109,7 @@ def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz").status_code == 200
+        return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from octet.api.options import read_options
+from octet.api.submission import read_options
 from octet.errors import OctetError
 
 

@@ -146,7 +146,7 @@ def place(
         until = time.monotonic() + 60
         while True:
             try:
-                if there.ask("GET", "/healthz")[0] == 200:
+                if there.ask("GET", "/readyz")[0] == 200:
                     break
             except urllib.error.URLError:
                 pass

@@ -200,7 +200,7 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path):
         _, alive = psutil.wait_procs(family, timeout=30)
         assert not alive
     with running(tmp_path / "data") as again:
-        assert get(f"{again.url}/healthz", timeout=30).status_code == 200
+        assert get(f"{again.url}/readyz", timeout=30).status_code == 200
 
 
 def test_a_worker_that_dies_is_started_again(tmp_path):

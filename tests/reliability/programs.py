@@ -53,7 +53,7 @@ async def api_process(service: Service) -> AsyncIterator[tuple[int, httpx.AsyncC
 
 async def _healthy(client: httpx.AsyncClient) -> bool:
     try:
-        return (await client.get("/healthz")).status_code == 200
+        return (await client.get("/readyz")).status_code == 200
     except httpx.TransportError:
         return False
 

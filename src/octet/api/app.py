@@ -6,21 +6,20 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 
 from octet import __version__
 from octet.api import errors
-from octet.api.auth import Gate
-from octet.api.limits import Patience
-from octet.api.openapi import document
-from octet.api.routes import dead, events, health, jobs, lab, metrics, queue, songs
+from octet.api.auth import AccessControl
+from octet.api.middleware import ClientTimeout, Measure, TrailingSlash
+from octet.api.openapi import describe_errors
+from octet.api.routes import dead, health, jobs, lab, metrics, models, queue, songs
 from octet.api.state import open_service
 from octet.settings import SeparationSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from octet.settings import ServiceSettings
 
@@ -36,7 +35,7 @@ def create_app(
     settings: ServiceSettings,
     separation: SeparationSettings | None = None,
     *,
-    patience: float = 30.0,
+    client_timeout: float = 30.0,
 ) -> FastAPI:
     """The application, which connects to queue and store when it starts.
 
@@ -44,9 +43,9 @@ def create_app(
         settings: of the service.
         separation: the defaults of the workers (their OCTET_MODEL, OCTET_FORMAT, ...), which
             decide what a request's options change; read from the environment if None.
-        patience: seconds for a client to send, or to take, its next bytes.
+        client_timeout: seconds for a client to send, or to take, its next bytes.
     """
-    measured = metrics.Metrics()
+    registry = CollectorRegistry()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,30 +63,16 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
         middleware=[
-            Middleware(_WithoutSlash),
-            Middleware(metrics.Measure, metrics=measured),
-            Middleware(Patience, seconds=patience),
-            Middleware(Gate, settings=settings),
-            Middleware(errors.LastResort),
+            Middleware(TrailingSlash),
+            Middleware(Measure, registry=registry),
+            Middleware(ClientTimeout, seconds=client_timeout),
+            Middleware(AccessControl, settings=settings),
+            Middleware(errors.CatchAll),
         ],
     )
-    app.state.metrics = measured
+    app.state.metrics = metrics.Metrics(registry)
     errors.install(app)
-    document(app)
-    for room in (health, metrics, jobs, events, songs, queue, dead, lab):
-        app.include_router(room.router)
+    describe_errors(app)
+    for noun in (health, metrics, jobs, songs, queue, models, dead, lab):
+        app.include_router(noun.router)
     return app
-
-
-class _WithoutSlash:
-    """ASGI: every address works with a slash at its end, too."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        path = scope.get("path", "")
-        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
-            scope["path"] = path.rstrip("/") or "/"
-        await self._app(scope, receive, send)

@@ -56,7 +56,7 @@ async def zip_stream(
             info = zipfile.ZipInfo(name, moment)
             info.file_size = head.size
             with archive.open(info, "w") as file:
-                async for chunk in bucket.stream(head.key, chunk=_CHUNK):
+                async for chunk in bucket.stream(head.key, chunk=_CHUNK, etag=head.etag):
                     file.write(chunk)
                     yield pipe.take()
         for name, data in extra:

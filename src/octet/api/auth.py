@@ -64,7 +64,7 @@ def check_binding(settings: ServiceSettings, host: str) -> None:
         )
 
 
-class Gate:
+class AccessControl:
     """ASGI: turns away who has no key, or, without keys, whoever comes through a browser's
     page of another site (by DNS rebinding or by a form, an image or a link there).
     """

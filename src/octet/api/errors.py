@@ -227,7 +227,7 @@ async def _on_group(request: Request, error: Exception) -> Response:
     raise error
 
 
-class LastResort:
+class CatchAll:
     """ASGI: any other exception is logged in one line and answered with 500, without a trace."""
 
     def __init__(self, app: Any) -> None:
@@ -247,7 +247,7 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as error:  # the last resort is for all of them
+        except Exception as error:  # whatever it is: nothing else answers
             logger.error("%s %s: %s", scope["method"], scope["path"], _one_line(error))
             if started:
                 raise Interrupted from None

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from octet.api.errors import PROBLEM, is_lab
-from octet.api.schemas import ProblemView, ReasonView
+from octet.api.views import ProblemView, ReasonView
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -46,7 +46,7 @@ def reasons(*statuses: int) -> Responses:
     }
 
 
-def document(app: FastAPI) -> None:
+def describe_errors(app: FastAPI) -> None:
     """Has the OpenAPI document say what is so, where FastAPI takes its own habits for granted."""
     made = app.openapi
 

@@ -16,25 +16,22 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from octet.storage.bucket import Bucket
+    from octet.storage.headers import ObjectHead
 
 CHUNK = 256 * 1024
 _LINK_LASTS = timedelta(hours=1)
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 
 
-async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> Response:
+def send_object(request: Request, bucket: Bucket, head: ObjectHead, name: str) -> Response:
     """The answer that carries an object (RFC 9110, one range; several are answered whole).
 
     Args:
         request: its Range, If-Range, If-None-Match, and whether it is a HEAD.
         bucket: where the object is.
-        key: its name.
+        head: the object; what follows is of this very version.
         name: of the file, for the client.
-
-    Raises:
-        ObjectMissingError: there is no such object.
     """
-    head = await bucket.head(key)
     etag = f'"{head.etag.strip(chr(34))}"' if head.etag else ""
     headers = {
         "Accept-Ranges": "bytes",
@@ -43,7 +40,7 @@ async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> 
         "Last-Modified": head.modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         **({"ETag": etag} if etag else {}),
     }
-    file_format = FORMATS.get(key.rpartition(".")[2])
+    file_format = FORMATS.get(head.key.rpartition(".")[2])
     media_type = file_format.mime if file_format else "application/octet-stream"
     if etag and etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -64,7 +61,7 @@ async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> 
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
     return StreamingResponse(
-        bucket.stream(key, start, end, chunk=CHUNK),
+        bucket.stream(head.key, start, end, chunk=CHUNK, etag=head.etag),
         status_code=status,
         headers=headers,
         media_type=media_type,
@@ -72,12 +69,7 @@ async def send_object(request: Request, bucket: Bucket, key: str, name: str) -> 
 
 
 async def send_link(bucket: Bucket, key: str) -> Response | None:
-    """A redirect to the store itself; None where it has no addresses.
-
-    Raises:
-        ObjectMissingError: there is no such object.
-    """
-    await bucket.head(key)
+    """A redirect to the store itself; None where it has no addresses."""
     address = await bucket.presign(key, _LINK_LASTS)
     return RedirectResponse(address, 307) if address is not None else None
 

@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
         service = getattr(self._app.state, "service", None)
         if self._loop is not None and service is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(service.closing.set)
+                self._loop.call_soon_threadsafe(service.health.closing.set)
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -4,42 +4,91 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import time
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
 
 from octet.api.errors import busy
-from octet.api.listing import Listing
-from octet.errors import ObjectMissingError, OctetError, QueueUnavailableError, StorageError
+from octet.api.estimate import Estimator
+from octet.api.health import Health
 from octet.jobs.dead import DeadLetters
-from octet.jobs.durability import log_durability
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
-from octet.results.publication import sweep
+from octet.results import publication
+from octet.results.keys import ResultKeys
 from octet.results.recipe import Offer
 from octet.separation.models.registry import REGISTRY
 from octet.storage.open import open_buckets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from redis.asyncio import Redis
 
-    from octet.api.estimate import Rate
+    from octet.jobs.message import Complete
+    from octet.jobs.queue import Waiting
+    from octet.results.manifest import Manifest
     from octet.settings import SeparationSettings, ServiceSettings
     from octet.storage.open import Buckets
 
-logger = logging.getLogger("octet.api")
+SHORT = 100
+"""Messages that are read on the spot."""
 
-_LOOK_EVERY = 2.0
-_ANSWERS_WITHIN = 2.0
-_UPLOADS_END_WITHIN = timedelta(days=1)
+
+class QueueReader:
+    """Reads the whole queue without holding up anybody else's answer.
+
+    Reading ten thousand messages takes a good part of a second of this process' time. A long
+    queue is therefore read by a thread, and all requests that come while it reads share the next
+    reading.
+
+    Args:
+        queue: the queue, as this process uses it.
+        url: of its server.
+        complete: completes the recipes of messages that are not Octet's own.
+    """
+
+    def __init__(self, queue: JobQueue, url: str, complete: Complete) -> None:
+        self._queue = queue
+        self._url = url
+        self._complete = complete
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[list[Waiting]] | None = None
+
+    async def waiting(self) -> list[Waiting]:
+        """All messages that waited at some moment after the call, in the order of their turn.
+
+        Raises:
+            QueueUnavailableError: the server does not answer.
+        """
+        if await self._queue.depth() <= SHORT:
+            return await self._queue.waiting()
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        return await asyncio.shield(self._next)
+
+    async def songs(self) -> list[str]:
+        """The names of the songs among them."""
+        return [entry.song for entry in await self.waiting() if entry.song]
+
+    async def find(self, job_id: str) -> Waiting | None:
+        """The message of this job that will run first."""
+        return next((entry for entry in await self.waiting() if entry.job_id == job_id), None)
+
+    async def _read(self) -> list[Waiting]:
+        async with self._one_at_a_time:
+            self._next = None  # later requests must see what comes from now on
+            return await asyncio.to_thread(lambda: asyncio.run(self._read_all()))
+
+    async def _read_all(self) -> list[Waiting]:
+        client = connect(self._url)  # connections belong to a loop, and a thread has its own
+        try:
+            return await JobQueue(client, self._complete).waiting()
+        finally:
+            await client.aclose()
 
 
 @dataclass
@@ -49,88 +98,53 @@ class Service:
     Attributes:
         settings: as the operator set them.
         offer: what clients may ask for, and what they get who ask for nothing.
-        queue, listing, dead, outbox: on the queue server.
+        queue, reader, dead, outbox: on the queue server.
         buckets: the store.
-        closing: set when the process has been asked to end.
-        prepared: whether the buckets are there.
-        warnings: why the queue server may lose jobs, once it has been looked at.
-        rate: how long recent jobs took, once somebody has asked.
+        health: whether these are well.
+        estimator: how long songs take.
     """
 
     settings: ServiceSettings
     offer: Offer
-    redis: Redis
     queue: JobQueue
-    listing: Listing
+    reader: QueueReader
     dead: DeadLetters
     outbox: Outbox
     buckets: Buckets
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
-    prepared: bool = False
-    warnings: tuple[str, ...] = ()
-    rate: Rate | None = None
-    _looked: float = -_LOOK_EVERY
-    _trouble: str = ""
+    health: Health
+    estimator: Estimator
 
-    async def prepare(self) -> None:
-        """Creates the buckets where they are missing; goes on until the store answers."""
-        pause = 0.2
-        while not self.prepared:
-            try:
-                await self.buckets.ensure()
-            except OctetError as error:
-                logger.warning("the buckets are not ready: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 5.0)
-            else:
-                self.prepared = True
-        with contextlib.suppress(OctetError):
-            await sweep(self.buckets.queue, _UPLOADS_END_WITHIN)
-
-    async def look_at_durability(self) -> None:
-        """Fills in `warnings`, and logs them, once the queue server answers."""
-        self.warnings = tuple(await log_durability(self.redis))
-
-    async def trouble(self) -> str:
-        """Why no job can be accepted now; empty when one can. Looked up every 2 s at most."""
-        if time.monotonic() - self._looked >= _LOOK_EVERY:
-            self._trouble = await self._look()
-            self._looked = time.monotonic()
-        return self._trouble
-
-    async def _look(self) -> str:
-        if not self.prepared:
-            return "the buckets are not ready"
-        try:
-            async with asyncio.timeout(_ANSWERS_WITHIN):
-                await self.queue.depth()
-        except (QueueUnavailableError, TimeoutError):
-            return "the queue does not answer"
-        try:
-            async with asyncio.timeout(_ANSWERS_WITHIN):
-                await self.buckets.queue.head("queue/none")
-        except ObjectMissingError:
-            return ""
-        except (StorageError, TimeoutError):
-            return "the store does not answer"
-        return ""
-
-    async def disagreements(self) -> list[str]:
-        """What workers announce that does not fit this API's settings, one line each.
+    @classmethod
+    def of(
+        cls, settings: ServiceSettings, separation: SeparationSettings, redis: Redis, url: str
+    ) -> Service:
+        """The service that these settings describe.
 
         Raises:
-            QueueUnavailableError: the queue does not answer.
+            SettingError: a setting that makes no sense.
         """
-        ours, theirs = self.offer.default.to_dict(), {}
-        for worker, state in (await self.queue.workers()).items():
-            recipe = state.about.get("recipe", ours)
-            if recipe != ours:
-                theirs[worker] = recipe
-        return [
-            f"worker {worker} has another default than this API ({_differences(ours, recipe)}); "
-            "it applies to messages of other producers alone"
-            for worker, recipe in theirs.items()
-        ]
+        offer = Offer.of(separation, REGISTRY)
+        queue = JobQueue(redis, offer.complete)
+        buckets = open_buckets(settings)
+        return cls(
+            settings=settings,
+            offer=offer,
+            queue=queue,
+            reader=QueueReader(queue, url, offer.complete),
+            dead=DeadLetters(redis),
+            outbox=Outbox(redis),
+            buckets=buckets,
+            health=Health(redis, queue, buckets, offer.default, settings.max_queue),
+            estimator=Estimator(queue, buckets.output),
+        )
+
+    async def find_manifest(self, song: str, recipe: str) -> Manifest | None:
+        """The manifest of a published result; None where there is none.
+
+        Raises:
+            StorageError: the store fails.
+        """
+        return await publication.read(self.buckets.output, ResultKeys(song, recipe))
 
     async def check_room(self) -> None:
         """Before a song is taken in.
@@ -138,15 +152,10 @@ class Service:
         Raises:
             RefusedError: 503, too many jobs wait already, or the buckets are not there yet.
         """
-        if not self.prepared:
+        if not self.health.prepared:
             raise busy("the store is not ready yet", "Try again in a few seconds")
-        if await self.queue.depth() >= self.settings.max_queue:
+        if await self.health.is_full():
             raise busy("too many jobs are waiting")
-
-
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return ", ".join(f"{name} {theirs.get(name)}, here {ours.get(name)}" for name in names)
 
 
 @contextlib.asynccontextmanager
@@ -160,29 +169,19 @@ async def open_service(
     """
     url = queue_url(settings)
     redis = connect(url)
-    offer = Offer.of(separation, REGISTRY)
-    queue = JobQueue(redis, offer.complete)
-    service = Service(
-        settings=settings,
-        offer=offer,
-        redis=redis,
-        queue=queue,
-        listing=Listing(queue, url, offer.complete),
-        dead=DeadLetters(redis),
-        outbox=Outbox(redis),
-        buckets=open_buckets(settings),
-    )
-    preparing = [
-        asyncio.create_task(service.prepare()),
-        asyncio.create_task(service.look_at_durability()),
+    service = Service.of(settings, separation, redis, url)
+    health = service.health
+    background = [
+        asyncio.create_task(work)
+        for work in (health.prepare(), health.look_at_durability(), health.watch_workers())
     ]
     try:
         yield service
     finally:
-        service.closing.set()
-        for task in preparing:
+        health.closing.set()
+        for task in background:
             task.cancel()
-        await asyncio.gather(*preparing, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         await redis.aclose()
 
 

@@ -34,6 +34,8 @@ class KnownModel(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102  # as in a recipe
     @property
+    def description(self) -> str: ...  # noqa: D102  # one sentence for people
+    @property
     def sources(self) -> tuple[str, ...]: ...  # noqa: D102  # names of its stems
     @property
     def licence(self) -> str: ...  # noqa: D102  # SPDX identifier, or a sentence

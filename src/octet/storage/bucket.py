@@ -194,19 +194,25 @@ class Bucket:
         return (await self.read(key, limit=limit))[0]
 
     async def stream(
-        self, key: str, start: int = 0, end: int | None = None, *, chunk: int = CHUNK
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        chunk: int = CHUNK,
+        etag: str = "",
     ) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but not including `end`, cut at the object's end, in chunks.
 
         A connection that breaks on the way is taken up again where it broke. The bytes are
-        of one version of the object throughout.
+        of one version of the object throughout: the one with this etag, if one is given.
 
         Raises:
             ObjectMissingError: if there is no such object.
             SettingError: if start is negative or end lies before it.
-            StorageError: if the object is replaced on the way.
+            StorageError: if the object is, or has been, replaced.
         """
-        async for piece in self._reading(key, start, end, chunk=chunk):
+        async for piece in self._reading(key, start, end, chunk=chunk, etag=etag):
             yield piece
 
     def _reading(self, key: str, start: int = 0, end: int | None = None, **how: Any) -> Reading:

@@ -36,11 +36,12 @@ def test_readiness_names_settings_of_the_queue_server_that_lose_jobs(api: httpx.
 
 def test_without_a_queue_nothing_is_accepted(start: Start) -> None:
     api = start(redis_url=None, redis_host="127.0.0.1", redis_port=1, ready=False)
-    for path in ("/healthz", "/readyz"):
-        answer = api.get(path)
-        assert answer.status_code == 503
-        assert answer.json()["status"] == "unavailable"
-    assert api.get("/").status_code == 200
+    answer = api.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "unavailable"
+    # which is no reason to start the process anew
+    for path in ("/", "/healthz"):
+        assert api.get(path).status_code == 200
     answer = api.get("/v1/jobs")
     assert problem(answer, 503) == "queue-unavailable"
     assert "127.0.0.1" not in answer.text
@@ -50,7 +51,8 @@ def test_without_a_queue_nothing_is_accepted(start: Start) -> None:
 def test_without_a_store_nothing_is_accepted(start: Start) -> None:
     # given an S3 service that is not there
     api = start(storage="s3", minio_endpoint="127.0.0.1:1", ready=False)
-    assert api.get("/healthz").status_code == 503
+    assert api.get("/readyz").status_code == 503
+    assert api.get("/healthz").status_code == 200
     assert problem(api.post("/v1/jobs", content=song(1)), 503) == "busy"
     answer = api.post("/apiv1/separate", content=b"{}")
     assert answer.status_code == 503

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from octet.api.errors import not_found
 from octet.api.openapi import problems
-from octet.api.schemas import DeadLetterPage, DeadLetterView
 from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.views import DeadLetterPage, DeadLetterView
 
 if TYPE_CHECKING:
     from octet.jobs.dead import DeadLetter

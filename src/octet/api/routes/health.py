@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter, Response
 from starlette.responses import HTMLResponse
 
-from octet.api.schemas import HealthView
-from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.views import HealthView
 from octet.errors import QueueError
 
-if TYPE_CHECKING:
-    from octet.api.openapi import Responses
-
 router = APIRouter(tags=["health"])
-
-_UNAVAILABLE: Responses = {503: {"model": HealthView, "description": "Service Unavailable"}}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -49,46 +42,29 @@ async def front_page() -> HTMLResponse:
     return HTMLResponse(_PAGE)
 
 
-@router.get(
-    "/healthz", response_model=HealthView, responses=_UNAVAILABLE, summary="Are jobs accepted?"
-)
-async def healthz(service: ServiceHere, response: Response) -> HealthView:
-    """200 once jobs are accepted: the queue and the store answer."""
-    return _health(await service.trouble(), response)
+@router.get("/healthz", response_model=HealthView, summary="Is it alive?")
+async def healthz() -> HealthView:
+    """200 as long as this process answers, whatever becomes of the queue and the store."""
+    return HealthView(status="ok")
 
 
 @router.get(
-    "/readyz", response_model=HealthView, responses=_UNAVAILABLE, summary="Send more work here?"
+    "/readyz",
+    response_model=HealthView,
+    responses={503: {"model": HealthView, "description": "Service Unavailable"}},
+    summary="Are jobs accepted?",
 )
 async def readyz(service: ServiceHere, response: Response) -> HealthView:
-    """As /healthz, and besides there is room on the queue and no stop has been asked for."""
-    trouble = await service.trouble() or await _unready(service)
-    warnings = [*service.warnings, *([] if trouble else await _disagreements(service))]
-    return _health(trouble, response).model_copy(update={"warnings": warnings})
-
-
-async def _unready(service: Service) -> str:
-    if service.closing.is_set():
-        return "it is about to stop"
+    """200 once jobs are accepted: queue and store answer, there is room, no stop is asked for."""
+    trouble = await service.health.trouble()
+    if trouble:
+        response.status_code = 503
+        return HealthView(status="unavailable", reason=trouble)
     try:
-        full = await service.queue.depth() >= service.settings.max_queue
+        warnings = await service.health.warnings()
     except QueueError:
-        return "the queue does not answer"
-    return "too many jobs are waiting" if full else ""
-
-
-async def _disagreements(service: Service) -> list[str]:
-    try:
-        return await service.disagreements()
-    except QueueError:
-        return []
-
-
-def _health(trouble: str, response: Response) -> HealthView:
-    if not trouble:
-        return HealthView(status="ok")
-    response.status_code = 503
-    return HealthView(status="unavailable", reason=trouble)
+        warnings = []
+    return HealthView(status="ok", warnings=warnings)
 
 
 for path, endpoint in (("/", front_page), ("/healthz", healthz), ("/readyz", readyz)):

@@ -1,31 +1,48 @@
-"""/v1/jobs: submit, list, look, cancel."""
+"""/v1/jobs: submit, list, look, follow, cancel."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import AsyncIterator  # noqa: TC003  # FastAPI reads it
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from octet.api.errors import RefusedError, not_found
-from octet.api.intake import StoredSong, measure_song, store_song, submit
 from octet.api.multipart import Form
 from octet.api.openapi import problems
-from octet.api.options import JobOptions, clean_name, read_options
-from octet.api.schemas import JobPage, JobView
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
-from octet.api.views import JobId, find_job, plain_view, split_id, view_accepted, view_job
-from octet.jobs.job import JobRequest, State
+from octet.api.submission import JobOptions, clean_name, job_request, read_options, submit
+from octet.api.uploads import LONGEST_JSON, StoredSong, check_length, measure_song, store_song
+from octet.api.views import (
+    JobId,
+    JobPage,
+    JobView,
+    find_job,
+    finished_view,
+    plain_view,
+    split_id,
+    view_job,
+)
+from octet.jobs.job import State  # noqa: TC001  # FastAPI reads it
 from octet.outbound.fetch import fetch
 from octet.outbound.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 logger = logging.getLogger("octet.api")
 
-_LONGEST_JSON = 256 * 1024
+_ENDED = ("done", "failed", "cancelled")
+_UNRECORDED_EVERY = 2.0
+"""Seconds between looks at a message of somebody else, which has no record yet."""
 
 _OPTIONS = JobOptions.model_json_schema(ref_template="#/components/schemas/{model}")
 _DEFS = _OPTIONS.pop("$defs", {})
@@ -92,13 +109,11 @@ async def submit_job(
     await service.check_room()
     song, options = await _take_in(service, request)
     recipe = service.offer.resolve(options.given)
-    job = JobRequest(
-        song=song.sha256,
-        recipe=recipe.to_dict(),
-        key=service.offer.key(recipe),
-        bucket=service.settings.queue_bucket,
-        object=song.key,
-        callbacks=options.callbacks(),
+    job = job_request(
+        service,
+        song,
+        recipe,
+        options.callbacks(),
         priority=options.priority,
         name=options.name or "",
     )
@@ -107,7 +122,9 @@ async def submit_job(
     )
     response.status_code = 202 if accepted.created else 200
     response.headers["Location"] = f"/v1/jobs/{accepted.id}"
-    return await view_accepted(service, accepted)
+    if accepted.job is None:
+        return finished_view(accepted.id)
+    return await view_job(service, accepted.job)
 
 
 @router.get("", response_model=JobPage, responses=problems(), summary="List jobs")
@@ -141,9 +158,71 @@ async def cancel_job(service: ServiceHere, job_id: JobId) -> JobView:
     return await view_job(service, job)
 
 
+@router.get(
+    "/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={
+        200: {
+            "description": "Events `job`, each with the job as data; the last when it has ended."
+        },
+        **problems(404),
+    },
+    summary="Follow a job",
+)
+async def get_events(
+    service: ServiceHere, first: Annotated[JobView, Depends(get_job)]
+) -> AsyncIterator[ServerSentEvent]:
+    """The job now, and again whenever it has changed, until it has ended.
+
+    Comments in between show that the connection is alive.
+    """
+    yield ServerSentEvent(event="job", data=first, retry=3000)
+    if first.state in _ENDED:
+        return
+    last = first
+    async with aclosing(_until_closing(service, _views(service, first.id))) as views:
+        async for view in views:
+            if view != last:
+                yield ServerSentEvent(event="job", data=view)
+            last = view
+
+
+async def _views(service: Service, job_id: str) -> AsyncGenerator[JobView]:
+    """The job again and again. What others pushed has no record before a worker takes it."""
+    while await service.queue.get(job_id) is None:
+        await asyncio.sleep(_UNRECORDED_EVERY)
+        if await service.queue.get(job_id) is None:
+            yield await find_job(service, job_id)
+    async for job in service.queue.watch(job_id):
+        yield await view_job(service, job)
+
+
+async def _until_closing(
+    service: Service, views: AsyncGenerator[JobView]
+) -> AsyncGenerator[JobView]:
+    """The same, until this process has been asked to end."""
+    closing = asyncio.ensure_future(service.health.closing.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(views, None))
+            try:
+                await asyncio.wait({coming, closing}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await coming
+            if coming.cancelled() or (view := coming.result()) is None:
+                return
+            yield view
+    finally:
+        closing.cancel()
+        await views.aclose()
+
+
 async def _take_in(service: Service, request: Request) -> tuple[StoredSong, JobOptions]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    check_length(request, service)
+    check_length(request.headers.get("content-length", ""), service.settings.max_upload)
     if kind == "multipart/form-data":
         return await _from_form(service, request)
     if kind == "application/json":
@@ -177,27 +256,11 @@ async def _from_json(service: Service, request: Request) -> tuple[StoredSong, Jo
     raise RefusedError(400, "no-song", "the document needs either 'url' or 'object', a text")
 
 
-def check_length(request: Request, service: Service, *, share: float = 1.0) -> None:
-    """Refuses what says itself that it is too large, before any of it is read.
-
-    Args:
-        request: its header Content-Length.
-        service: its limit.
-        share: of the body's bytes that are the song's.
-    """
-    length = request.headers.get("content-length", "")
-    limit = service.settings.max_upload
-    if length.isdecimal() and int(length) * share > limit + _LONGEST_JSON:
-        raise RefusedError(
-            413, "limit", f"the song is larger than {limit} bytes", "OCTET_MAX_UPLOAD is the limit"
-        )
-
-
 async def _read_json(request: Request) -> dict[str, Any]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LONGEST_JSON:
+        if len(body) > LONGEST_JSON:
             raise RefusedError(413, "limit", "the JSON document is too large")
     try:
         fields = json.loads(body)

@@ -10,16 +10,15 @@ from fastapi import APIRouter, Request, Response
 
 from octet.api.base64song import Base64Song
 from octet.api.errors import RefusedError, not_found
-from octet.api.intake import find_manifest, store_song, submit
 from octet.api.openapi import reasons
+from octet.api.published import Result, send_track
 from octet.api.ranges import send_object
-from octet.api.routes.jobs import check_length
-from octet.api.routes.songs import Result
-from octet.api.schemas import ReasonView
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
-from octet.api.views import split_id
+from octet.api.submission import job_request, submit
+from octet.api.uploads import check_length, store_song
+from octet.api.views import ReasonView, split_id
 from octet.errors import ObjectMissingError
-from octet.jobs.job import Callback, JobRequest
+from octet.jobs.job import Callback
 from octet.results import publication
 from octet.results.keys import ResultKeys
 from octet.tracks import TRACKS
@@ -78,21 +77,13 @@ _REQUEST = {
 async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
     """Takes a song and puts it on the queue, once."""
     await service.check_room()
-    check_length(request, service, share=0.75)
+    limit = service.settings.max_upload
+    check_length(request.headers.get("content-length", ""), limit, share=0.75)
     document = Base64Song(request.stream())
     async with aclosing(document.song) as chunks:
         song = await store_song(service, chunks)
-    fields = document.fields
-    model = _model(fields)
-    recipe = service.offer.resolve({"model": model})
-    job = JobRequest(
-        song=song.sha256,
-        recipe=recipe.to_dict(),
-        key=service.offer.key(recipe),
-        bucket=service.settings.queue_bucket,
-        object=song.key,
-        callbacks=_callbacks(fields),
-    )
+    recipe = service.offer.resolve({"model": _model(document.fields)})
+    job = job_request(service, song, recipe, _callbacks(document.fields))
     await submit(service, job)
     await service.queue.choose(song.sha256, job.key, recipe.fingerprint)
     return {"hash": song.sha256, "reason": "Song enqueued for separation"}
@@ -103,7 +94,7 @@ async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
 )
 async def queue(service: ServiceHere) -> dict[str, list[str]]:
     """The songs that wait, in the order in which they will run."""
-    return {"queue": await service.listing.songs()}
+    return {"queue": await service.reader.songs()}
 
 
 @router.get(
@@ -119,9 +110,11 @@ async def queue(service: ServiceHere) -> dict[str, list[str]]:
 )
 async def track(request: Request, service: ServiceHere, song: str, track: str) -> Response:
     """The file of a track, as a download."""
-    keys, name = await _find_track(service, song, track)
-    file_name = f"{song}-{name}.{keys.extension}"
-    return await send_object(request, service.buckets.output, keys.track(name), file_name)
+    result, name = await _find_track(service, song, track)
+    if result is not None:
+        return await send_track(request, service, result.keys, name, song)
+    bucket, key = service.buckets.output, ResultKeys(song).track(name)
+    return send_object(request, bucket, await bucket.head(key), key)
 
 
 @router.get(
@@ -140,10 +133,12 @@ async def track(request: Request, service: ServiceHere, song: str, track: str) -
 )
 async def remove(service: ServiceHere, song: str, track: str) -> ReasonView:
     """Deletes a track. The manifest lists it no more; without any tracks it goes as well."""
-    keys, name = await _find_track(service, song, track)
+    result, name = await _find_track(service, song, track)
     bucket = service.buckets.output
-    if not await publication.remove_track(bucket, keys, name):
-        await bucket.delete(keys.track(name))
+    if result is None:
+        await bucket.delete(ResultKeys(song).track(name))
+    elif not await publication.remove_track(bucket, result.keys, name):
+        raise not_found("such track of this song (yet)")
     logger.info("%s of song %s was removed", name, song)
     return ReasonView(reason=f"Track {name} removed")
 
@@ -153,8 +148,8 @@ router.add_api_route(
 )
 
 
-async def _find_track(service: Service, song: str, track: str) -> tuple[ResultKeys, str]:
-    """Where a track lies, and its proper name.
+async def _find_track(service: Service, song: str, track: str) -> tuple[Result | None, str]:
+    """The result with a track, None where other workers published it, and its proper name.
 
     Raises:
         RefusedError: 400 for a track that there is not, 404 where it is not published.
@@ -164,11 +159,10 @@ async def _find_track(service: Service, song: str, track: str) -> tuple[ResultKe
     if recipe:
         raise not_found("song of this name")
     result = await _find_result(service, song)
-    if result is not None and name in result.tracks:
-        return result.keys, name
-    keys = ResultKeys(song)
-    if result is None and await _is_of_others(service, song, keys.track(name)):
-        return keys, name
+    if result is not None and name in result.manifest.tracks:
+        return result, name
+    if result is None and await _is_of_others(service, song, ResultKeys(song).track(name)):
+        return None, name
     raise not_found("such track of this song (yet)")
 
 
@@ -187,7 +181,7 @@ async def _find_result(service: Service, song: str) -> Result | None:
     chosen = await service.queue.chosen(song)
     if chosen is not None:
         return await _find_chosen(service, song, *chosen)
-    manifest = await find_manifest(service, song, "")
+    manifest = await service.find_manifest(song, "")
     if manifest is not None:
         return Result(song, "", manifest)
     found = [
@@ -197,14 +191,14 @@ async def _find_result(service: Service, song: str) -> Result | None:
     ]
     for entry in sorted(found, key=lambda entry: entry.modified, reverse=True):
         recipe = entry.key.split("/")[1]
-        manifest = await find_manifest(service, song, recipe)
+        manifest = await service.find_manifest(song, recipe)
         if manifest is not None:
             return Result(song, recipe, manifest)
     return None
 
 
 async def _find_chosen(service: Service, song: str, key: str, fingerprint: str) -> Result | None:
-    manifest = await find_manifest(service, song, key)
+    manifest = await service.find_manifest(song, key)
     if manifest is None:
         return None
     if manifest.fingerprint != fingerprint:

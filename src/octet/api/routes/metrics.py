@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from octet.api.openapi import problems
 from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.errors import QueueError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
     from octet.api.state import Service
 
 router = APIRouter(tags=["health"])
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
 class Metrics:
-    """The figures of one application."""
+    """The figures of the queue, beside those of the requests.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "octet_http_requests",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "octet_http_seconds",
-            "Time from a request to the end of its answer.",
-            ("method", "route"),
-            registry=self.registry,
-            buckets=_SECONDS,
-        )
+    Args:
+        registry: where all figures are kept.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
         self.up = self._gauge("octet_queue_up", "Whether the queue server answers.")
         self.depth = self._gauge("octet_queue_depth", "Jobs that wait.")
         self.workers = self._gauge("octet_workers", "Workers that are alive.")
@@ -75,35 +62,6 @@ class Metrics:
         for state, count in counts.items():
             self.jobs.labels(state).set(count)
         self.up.set(1)
-
-
-class Measure:
-    """ASGI: counts and times requests by their route."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, begun = 0, time.perf_counter()
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            # Routes, not paths: what clients make up must not become a label.
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if route != "none" else "any"
-            self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - begun)
 
 
 @router.get(

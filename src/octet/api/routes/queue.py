@@ -1,4 +1,4 @@
-"""/v1/queue, /v1/models, /v1/estimate: what there is, and how long it may take."""
+"""/v1/queue and /v1/estimate: what waits and runs, and how long a song may take."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from octet.api.estimate import recent_rate
 from octet.api.openapi import problems
-from octet.api.schemas import (
-    EstimateRequest,
-    EstimateView,
-    ModelList,
-    ModelView,
-    QueueView,
-    WaitingView,
-)
 from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
-from octet.api.views import plain_view
-from octet.errors import ModelPolicyError
-from octet.separation.models.registry import REGISTRY
+from octet.api.views import EstimateRequest, EstimateView, QueueView, WaitingView, plain_view
 
 router = APIRouter(prefix="/v1", tags=["queue"])
 
@@ -30,7 +19,7 @@ async def get_queue(
     limit: Annotated[int, Query(ge=0, le=10_000, description="Waiting jobs to list.")] = 100,
 ) -> QueueView:
     """What waits, in the order in which it will run, and what runs."""
-    waiting = [entry for entry in await service.listing.waiting() if entry.song]
+    waiting = [entry for entry in await service.reader.waiting() if entry.song]
     running = await service.queue.jobs(state="running", limit=200)
     return QueueView(
         depth=len(waiting),
@@ -44,29 +33,6 @@ async def get_queue(
     )
 
 
-@router.get("/models", response_model=ModelList, responses=problems(), summary="The models")
-async def get_models(service: ServiceHere) -> ModelList:
-    """The models that a job may name. Whether a worker has the weights shows when it runs."""
-    default = service.offer.default.model
-    models = []
-    for entry in REGISTRY.values():
-        try:
-            service.offer.check_model(entry.name)
-        except ModelPolicyError:
-            continue
-        models.append(
-            ModelView(
-                name=entry.name,
-                description=entry.description,
-                licence=entry.licence,
-                commercial=entry.commercial,
-                stems=list(entry.sources),
-                default=entry.name == default,
-            )
-        )
-    return ModelList(models=models)
-
-
 @router.post(
     "/estimate", response_model=EstimateView, responses=problems(400, 408), summary="How long"
 )
@@ -75,7 +41,7 @@ async def estimate(service: ServiceHere, song: EstimateRequest) -> EstimateView:
 
     Their songs may have been of other kinds, and other models may have been used.
     """
-    rate = await recent_rate(service)
+    rate = await service.estimator.rate()
     seconds = None
     if rate is not None and song.seconds is not None:
         seconds = song.seconds * rate.per_second

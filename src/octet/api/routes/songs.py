@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.responses import StreamingResponse
 
 from octet.api.archive import zip_stream
 from octet.api.errors import RefusedError, not_found
-from octet.api.intake import find_manifest
 from octet.api.openapi import problems
-from octet.api.options import clean_name
-from octet.api.ranges import send_link, send_object
+from octet.api.published import find_result, send_track
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.views import JobId, split_id
 from octet.results import publication
 from octet.results.keys import ResultKeys
+from octet.results.manifest import Manifest  # FastAPI reads it
 from octet.storage.headers import disposition
-
-if TYPE_CHECKING:
-    from octet.results.manifest import Manifest
 
 router = APIRouter(prefix="/v1/songs", tags=["songs"])
 
@@ -33,52 +29,9 @@ TrackName = Annotated[
 ]
 
 
-class Result:
-    """A published result.
-
-    Attributes:
-        keys: of its objects, with the extension that they really have.
-        manifest: the receipt.
-        name: what its files are called for the client, without the track.
-    """
-
-    def __init__(self, song: str, recipe: str, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.keys = ResultKeys(song, recipe, manifest.extension)
-        name = clean_name(manifest.song.name)
-        self.name = name.rpartition(".")[0] or name or song[:16]
-
-    @property
-    def tracks(self) -> list[str]:
-        """Names of the tracks."""
-        return list(self.manifest.tracks)
-
-    def track(self, name: str) -> str | None:
-        """The track that a client means; None if the result has none such."""
-        bare = name.removesuffix(f".{self.keys.extension}").removesuffix(".mp3")
-        return bare if bare in self.manifest.tracks else None
-
-    def file_name(self, track: str) -> str:
-        """What the client's file is called."""
-        return f"{self.name}-{track}.{self.keys.extension}"
-
-
-async def find_result(service: Service, song_id: str) -> Result:
-    """The result of this id.
-
-    Raises:
-        RefusedError: 404, nothing is published.
-    """
-    song, recipe = split_id(song_id)
-    manifest = await find_manifest(service, song, recipe)
-    if manifest is None:
-        raise not_found("published result of this song")
-    return Result(song, recipe, manifest)
-
-
 @router.get(
     "/{song_id}",
-    response_model=dict[str, Any],
+    response_model=Manifest,
     responses=problems(404),
     summary="The manifest",
 )
@@ -108,16 +61,7 @@ async def get_track(
     name = result.track(track)
     if name is None:
         raise not_found("such track in this result")
-    bucket = service.buckets.output
-    found = await publication.find_track(bucket, result.keys, name)
-    if found is None:
-        raise not_found("such track in this result")
-    key = found[1].key
-    if service.settings.presign:
-        link = await send_link(bucket, key)
-        if link is not None:
-            return link
-    return await send_object(request, bucket, key, result.file_name(name))
+    return await send_track(request, service, result.keys, name)
 
 
 router.add_api_route(
@@ -141,10 +85,10 @@ async def get_archive(service: ServiceHere, song_id: JobId) -> Response:
     heads = await asyncio.gather(
         *(bucket.head(entry.key) for entry in result.manifest.tracks.values())
     )
-    names = [f"{name}.{result.keys.extension}" for name in result.tracks]
-    receipt = result.manifest.to_json().encode()
+    names = [f"{name}.{result.keys.extension}" for name in result.manifest.tracks]
+    document = result.manifest.to_json().encode()
     return StreamingResponse(
-        zip_stream(bucket, list(zip(names, heads, strict=True)), [("manifest.json", receipt)]),
+        zip_stream(bucket, list(zip(names, heads, strict=True)), [("manifest.json", document)]),
         media_type="application/zip",
         headers={"Content-Disposition": disposition(f"{result.name}.zip")},
     )
@@ -162,7 +106,7 @@ async def delete_song(service: ServiceHere, song_id: JobId) -> Response:
     song, recipe = split_id(song_id)
     if await _is_wanted(service, song):
         raise RefusedError(409, "conflict", "a job of this song waits or runs", "Cancel it first")
-    manifest = await find_manifest(service, song, recipe)
+    manifest = await service.find_manifest(song, recipe)
     if manifest is not None:
         await publication.withdraw(service.buckets.output, ResultKeys(song, recipe))
     if not recipe:
@@ -177,4 +121,4 @@ async def _is_wanted(service: Service, song: str) -> bool:
     running = await service.queue.jobs(state="running", limit=1000)
     if any(job.song == song for job in running.jobs):
         return True
-    return song in await service.listing.songs()
+    return song in await service.reader.songs()

@@ -1,4 +1,4 @@
-"""ASGI: what a connection may cost. Time without a byte, and bodies that nobody reads."""
+"""ASGI: what stands before all routes. Time limits of a connection, addresses, and counting."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
 
 from octet.api.errors import RefusedError
@@ -14,14 +15,77 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SLOWEST = 1024.0
-"""Bytes a second below which a body, after a while of patience, is given up."""
+"""Bytes a second below which a body, once the time limit for silence is over, is given up."""
 
 _DRAIN_BYTES = 4 * 1024**2
 _DRAIN_SECONDS = 2.0
 _SILENCE = 0.3
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
-class Patience:
+class TrailingSlash:
+    """ASGI: every address works with a slash at its end, too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        path = scope.get("path", "")
+        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
+            scope["path"] = path.rstrip("/") or "/"
+        await self._app(scope, receive, send)
+
+
+class Measure:
+    """ASGI: counts and times requests by their route.
+
+    Args:
+        app: what to serve.
+        registry: where the figures are kept.
+    """
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._requests = Counter(
+            "octet_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "octet_http_seconds",
+            "Time from a request to the end of its answer.",
+            ("method", "route"),
+            registry=registry,
+            buckets=_BUCKETS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, begun = 0, time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # Routes, not paths, and of methods those alone that a route has: whatever clients
+            # make up must not become a label, which is kept for ever.
+            route = getattr(scope.get("route"), "path", "none")
+            known = route != "none" and status != 405
+            labels = (scope["method"] if known else "any", route)
+            self._requests.labels(*labels, str(status)).inc()
+            self._seconds.labels(*labels).observe(time.perf_counter() - begun)
+
+
+class ClientTimeout:
     """ASGI: a request's body has to keep coming (408 otherwise), and its answer to be read.
 
     When an answer is complete before the body was (an upload that is refused), a little more of

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from octet.api.listing import _SHORT
+from octet.api.state import SHORT
 from octet.jobs.queue import JobQueue
 from tests.api.songs import name_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
     import redis
 
-NAMES = [name_of(str(number).encode()) for number in range(20 * _SHORT)]
+NAMES = [name_of(str(number).encode()) for number in range(20 * SHORT)]
 
 
 def test_a_long_queue_is_listed_in_its_order(api: httpx.Client, valkey: redis.Redis) -> None:

@@ -1,30 +1,25 @@
-"""Takes songs in: from the network to the store, hashed on the way, and onto the queue."""
+"""Songs that come in: from the network to the store, counted and hashed on the way."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
-import json
-import logging
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from octet.api.sniff import HEAD, sniff
 from octet.errors import LimitError, ObjectMissingError, StorageError
-from octet.results import publication
-from octet.results.keys import STAGING, ResultKeys
+from octet.results.keys import STAGING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from octet.api.state import Service
-    from octet.jobs.job import Job, JobRequest
-    from octet.results.manifest import Manifest
 
-logger = logging.getLogger("octet.api")
+LONGEST_JSON = 256 * 1024
+"""Bytes of a JSON document, or of what stands beside a song in one."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +29,6 @@ class StoredSong:
     sha256: str
     bytes: int
     key: str
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What became of a submission.
-
-    Attributes:
-        id: the job's.
-        job: its record; None when only its result is left.
-        manifest: of the published result, when nothing has to be computed.
-        created: whether this submission put the job on the queue.
-    """
-
-    id: str
-    job: Job | None
-    manifest: Manifest | None
-    created: bool
 
 
 async def store_song(service: Service, chunks: AsyncIterator[bytes]) -> StoredSong:
@@ -93,45 +71,19 @@ async def measure_song(service: Service, key: str) -> StoredSong:
     return StoredSong(song.sha256, song.bytes, key)
 
 
-async def submit(
-    service: Service, request: JobRequest, *, idempotency_key: str | None = None, digest: str = ""
-) -> Accepted:
-    """Puts a job on the queue, unless its result is there.
+def check_length(length: str, limit: int, *, share: float = 1.0) -> None:
+    """Refuses what says itself that it is too large, before any of it is read.
 
-    A published result that is what is asked for answers at once, and the callbacks are made. A
-    fallback, a result of another recipe (the default has changed), or one of which tracks were
-    removed, is computed again.
+    Args:
+        length: the request's Content-Length; empty if it has none.
+        limit: bytes of a song.
+        share: of the body's bytes that are the song's.
 
     Raises:
-        KeyReusedError: one Idempotency-Key for two requests.
-        QueueError, StorageError: queue or store fail.
+        LimitError: it is too large.
     """
-    job = await service.queue.get(request.job_id)
-    manifest = None
-    if job is None or job.state == "done":
-        found = await find_manifest(service, request.song, request.key)
-        if found is not None and found.answers(service.offer.fill(request.recipe)):
-            manifest = found
-    if job is None and manifest is not None:
-        await _tell(service, request)
-        logger.info("job %s: its result is there already", request.job_id)
-        return Accepted(request.job_id, None, manifest, created=False)
-    submission = await service.queue.submit(
-        request,
-        again=job is not None and job.state == "done" and manifest is None,
-        idempotency_key=idempotency_key,
-        digest=digest,
-    )
-    if submission.job.state == "done" and not submission.created:
-        await _tell(service, request)
-    word = "waits" if submission.created else f"is known, {submission.job.state}"
-    logger.info("job %s %s", request.job_id, word)
-    return Accepted(request.job_id, submission.job, manifest, submission.created)
-
-
-async def find_manifest(service: Service, song: str, recipe: str) -> Manifest | None:
-    """The manifest of a published result; None where there is none."""
-    return await publication.read(service.buckets.output, ResultKeys(song, recipe))
+    if length.isdecimal() and int(length) * share > limit + LONGEST_JSON:
+        raise _too_large(limit)
 
 
 class _Measured:
@@ -170,9 +122,7 @@ class _Measured:
     def _take(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
         if self.bytes > self._limit:
-            raise LimitError(
-                f"the song is larger than {self._limit} bytes", "OCTET_MAX_UPLOAD is the limit"
-            )
+            raise _too_large(self._limit)
         self._hash.update(chunk)
 
 
@@ -183,20 +133,5 @@ async def _size_of(service: Service, key: str) -> int | None:
         return None
 
 
-async def _tell(service: Service, request: JobRequest) -> None:
-    """Makes the callbacks of a request whose result was there before it."""
-    for callback in request.callbacks:
-        body = _event(request) if callback.kind == "event" else callback.body
-        await service.outbox.add(callback.url, body, kind=callback.kind)
-
-
-def _event(request: JobRequest) -> str:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    data = {
-        "id": request.job_id,
-        "song": request.song,
-        "state": "done",
-        "outcome": "complete",
-        "error": None,
-    }
-    return json.dumps({"type": "job.done", "timestamp": now, "data": data})
+def _too_large(limit: int) -> LimitError:
+    return LimitError(f"the song is larger than {limit} bytes", "OCTET_MAX_UPLOAD is the limit")

@@ -1,4 +1,4 @@
-"""What a client may cost: bytes and patience."""
+"""What a client may cost: bytes and time."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_connection_goes_on_after_an_answer_that_needed_no_body(api: httpx.C
 
 
 def test_a_client_that_falls_silent_is_told_and_let_go(start: Start) -> None:
-    api = start(patience=0.5)
+    api = start(client_timeout=0.5)
     begun = time.monotonic()
     with Wire(api) as wire:
         wire.socket.sendall(
@@ -127,7 +127,7 @@ def test_a_client_that_falls_silent_is_told_and_let_go(start: Start) -> None:
 
 
 def test_a_client_that_trickles_is_let_go(start: Start) -> None:
-    api = start(patience=0.6)
+    api = start(client_timeout=0.6)
     with Wire(api) as wire:
         wire.socket.sendall(
             b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"

@@ -1,8 +1,11 @@
-"""What a client may ask for beside its song, checked and brought into one form."""
+"""A submission: the options of a job, checked, and the job's way onto the queue."""
 
 from __future__ import annotations
 
 import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,11 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from octet.api.errors import InvalidRequestError
 from octet.formats import FormatName
-from octet.jobs.job import Callback
+from octet.jobs.job import Callback, JobRequest
 from octet.results.recipe import FIELDS, MOST_SHIFTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from octet.api.state import Service
+    from octet.api.uploads import StoredSong
+    from octet.jobs.job import Job
+    from octet.results.manifest import Manifest
+    from octet.results.recipe import Recipe
+
+logger = logging.getLogger("octet.api")
 
 Address = Annotated[str, Field(min_length=8, max_length=2048, pattern=r"^https?://\S+$")]
 
@@ -65,7 +76,7 @@ class JobOptions(BaseModel):
         default="normal", description="Before or after the others."
     )
     webhook: Address | None = Field(
-        default=None, description="Address that is told of the end by a signed event."
+        default=None, description="Address to which a signed event of the job's end is POSTed."
     )
     callback: LabCallback | None = Field(
         default=None, description="Data that is POSTed to an address when files were published."
@@ -109,11 +120,11 @@ class JobOptions(BaseModel):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is asked for of a recipe."""
+        """What the options say about the recipe."""
         return self.model_dump(include={*FIELDS}, exclude_none=True)
 
     def callbacks(self) -> tuple[Callback, ...]:
-        """Whom to tell."""
+        """The callbacks and events that the job's end makes."""
         hooks = []
         if self.callback is not None:
             hooks.append(Callback(self.callback.url, self.callback.data))
@@ -147,6 +158,78 @@ def clean_name(name: str) -> str:
     return "".join(sign for sign in base if sign.isprintable()).strip()[:200]
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a submission.
+
+    Attributes:
+        id: the job's.
+        job: its record; None when only its result is left.
+        manifest: of the published result, when nothing has to be computed.
+        created: whether this submission put the job on the queue.
+    """
+
+    id: str
+    job: Job | None
+    manifest: Manifest | None
+    created: bool
+
+
+def job_request(
+    service: Service,
+    song: StoredSong,
+    recipe: Recipe,
+    callbacks: tuple[Callback, ...],
+    **more: Any,
+) -> JobRequest:
+    """The request for a song that lies in the queue bucket; `more` is as JobRequest has it."""
+    return JobRequest(
+        song=song.sha256,
+        recipe=recipe.to_dict(),
+        key=service.offer.key(recipe),
+        bucket=service.settings.queue_bucket,
+        object=song.key,
+        callbacks=callbacks,
+        **more,
+    )
+
+
+async def submit(
+    service: Service, request: JobRequest, *, idempotency_key: str | None = None, digest: str = ""
+) -> Accepted:
+    """Puts a job on the queue, unless its result is there.
+
+    A published result that is what is asked for answers at once, and the callbacks are made. A
+    fallback, a result of another recipe (the default has changed), or one of which tracks were
+    removed, is computed again.
+
+    Raises:
+        KeyReusedError: one Idempotency-Key for two requests.
+        QueueError, StorageError: queue or store fail.
+    """
+    job = await service.queue.get(request.job_id)
+    manifest = None
+    if job is None or job.state == "done":
+        found = await service.find_manifest(request.song, request.key)
+        if found is not None and found.answers(service.offer.fill(request.recipe)):
+            manifest = found
+    if job is None and manifest is not None:
+        await _announce(service, request)
+        logger.info("job %s: its result is there already", request.job_id)
+        return Accepted(request.job_id, None, manifest, created=False)
+    submission = await service.queue.submit(
+        request,
+        again=job is not None and job.state == "done" and manifest is None,
+        idempotency_key=idempotency_key,
+        digest=digest,
+    )
+    if submission.job.state == "done" and not submission.created:
+        await _announce(service, request)
+    word = "waits" if submission.created else f"is known, {submission.job.state}"
+    logger.info("job %s %s", request.job_id, word)
+    return Accepted(request.job_id, submission.job, manifest, submission.created)
+
+
 def _check_address(value: str) -> None:
     try:
         parts = urlsplit(value)
@@ -155,3 +238,22 @@ def _check_address(value: str) -> None:
         fine = False
     if not fine:
         raise ValueError("it is no http(s) address")
+
+
+async def _announce(service: Service, request: JobRequest) -> None:
+    """Makes the callbacks of a request whose result was there before it."""
+    for callback in request.callbacks:
+        body = _event(request) if callback.kind == "event" else callback.body
+        await service.outbox.add(callback.url, body, kind=callback.kind)
+
+
+def _event(request: JobRequest) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    data = {
+        "id": request.job_id,
+        "song": request.song,
+        "state": "done",
+        "outcome": "complete",
+        "error": None,
+    }
+    return json.dumps({"type": "job.done", "timestamp": now, "data": data})
