@@ -320,7 +320,7 @@ def test_a_full_queue_takes_no_more(start: Start) -> None:
     assert problem(answer, 503) == "busy"
     assert int(answer.headers["retry-after"]) > 0
     assert api.get("/readyz").status_code == 503
-    assert api.get("/readyz").status_code == 200
+    assert api.get("/healthz").status_code == 200
 
 
 def jobs_in(answer: httpx.Response) -> Iterator[dict[str, Any]]:

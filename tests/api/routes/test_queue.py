@@ -83,5 +83,7 @@ def test_dead_letters(api: httpx.Client, worker: StandIn, valkey: redis.Redis) -
     assert api.get(f"/v1/jobs/{name}").json()["state"] == "waiting"
     assert api.delete(f"/v1/dead/{unreadable['id']}").status_code == 204
     assert api.get("/v1/dead").json()["count"] == 1
-    assert problem(api.post(f"/v1/dead/{name}/replay"), 404) == "not-found"
+    # what worked may be repeated, for its answer may have been lost
+    assert api.post(f"/v1/dead/{name}/replay").status_code == 204
+    assert problem(api.post("/v1/dead/none/replay"), 404) == "not-found"
     assert problem(api.delete("/v1/dead/none"), 404) == "not-found"
