@@ -79,10 +79,10 @@ def write_model(path, spec, rounds=0, squares=0):
     return path
 
 
-def network_of(folder, spec, precision="fp32", *, name="m.onnx", cache=None, **made):
+def network_of(folder, spec, precision="fp32", *, name="m.onnx", **made):
     """A network of `write_model`, loaded."""
     path = write_model(folder / name, spec, **made)
-    return OpenVinoNetwork(path, spec, precision, threads=2, cache=cache)
+    return OpenVinoNetwork(path, spec, precision, threads=2)
 
 
 def engine_of(*networks, weights=((1.0, 1.0),)):
@@ -137,10 +137,16 @@ def test_a_bag_is_averaged(tmp_path, song_of):
     assert np.allclose(stems.sum(axis=0) - song.mean, song.audio, atol=1e-5)
 
 
-def test_a_compiled_network_is_kept_in_the_cache(tmp_path):
-    network_of(tmp_path, SPECS["waveform"], cache=tmp_path / "cache")
+def test_the_end_of_a_song_is_compiled_when_it_is_prepared(tmp_path):
+    # Given a network that prepared a segment of another length than its own,
+    network = network_of(tmp_path, SPECS["hybrid"])
+    prepared = network.prepare(noise(1234))
+    (tmp_path / "m.onnx").unlink()
 
-    assert any((tmp_path / "cache").iterdir())
+    # when it starts, then nothing is left to compile: that went on beside earlier segments.
+    stems = network.start(prepared).stems()
+    assert np.allclose(stems.sum(axis=1), noise(1234), atol=1e-4)
+    assert network.prepare(noise(4000)).compiled is network.prepare(noise(4000)).compiled
 
 
 def test_a_cancellation_stops_the_network_in_its_work(tmp_path, song_of):

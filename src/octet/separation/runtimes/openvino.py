@@ -52,10 +52,11 @@ def cpu_precision(asked: str) -> tuple[Precision, str]:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A network's inputs for a segment of `length` samples."""
+    """A network's inputs for a segment of `length` samples, and the network for that length."""
 
     inputs: list[np.ndarray]
     length: int
+    compiled: Any
 
 
 class OpenVinoNetwork:
@@ -66,7 +67,6 @@ class OpenVinoNetwork:
         spec: what the network takes and gives.
         precision: as `cpu_precision` decided.
         threads: how many to compute with; 0 is as many as this process may use.
-        cache: a folder for compiled networks; None compiles anew at every start.
 
     Raises:
         ModelDamagedError: the file is not what `spec` says, or OpenVINO cannot use it.
@@ -82,7 +82,6 @@ class OpenVinoNetwork:
         precision: Precision = "fp32",
         *,
         threads: int = 0,
-        cache: Path | None = None,
     ) -> None:
         return_large_blocks()
         self.spec = spec
@@ -101,27 +100,28 @@ class OpenVinoNetwork:
             # Two workers on one machine would pin their threads to the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        cached = {} if cache is None else {"CACHE_DIR": str(cache)}
         self._usual = self.spec.valid_length(self.spec.segment)
-        self._compiled = self._compile(self._usual, cached)
+        self._compiled = self._compile(self._usual)
         self._exact: OpenVinoNetwork | None = None
         self.running: set[_Running] = set()
 
     def prepare(self, mix: np.ndarray) -> _Prepared:
-        """The inputs for one segment, (1, 2, n): its spectrum, itself, or both."""
+        """The inputs for one segment, (1, 2, n): its spectrum, itself, or both.
+
+        A length other than the segment's (the end of a song, for some models, whose result
+        depends on the length) is compiled for this once, while earlier segments are computed;
+        its memory is freed with it. One network for any length would need no second
+        compilation, but hold all weights twice, and take as long for each new length.
+        """
+        usual = mix.shape[-1] == self._usual
+        compiled = self._compiled if usual else self._compile(mix.shape[-1])
         spectrum = [self._stft.forward(mix)] if self._stft else []
         wave = [] if self.spec.kind == "spectral" else [mix]
-        return _Prepared(spectrum + wave, mix.shape[-1])
+        return _Prepared(spectrum + wave, mix.shape[-1], compiled)
 
     def start(self, prepared: _Prepared) -> _Running:
-        """Starts the network on what `prepare` gave.
-
-        A length other than the segment's (the end of a song, for some models) is compiled
-        for this once: its memory is freed with it.
-        """
-        usual = prepared.length == self._usual
-        compiled = self._compiled if usual else self._compile(prepared.length, {})
-        running = _Running(self, compiled, prepared)
+        """Starts the network on what `prepare` gave."""
+        running = _Running(self, prepared)
         self.running.add(running)
         return running
 
@@ -156,7 +156,7 @@ class OpenVinoNetwork:
             stems += outputs[1]
         return stems
 
-    def _compile(self, length: int, config: dict[str, Any]) -> Any:
+    def _compile(self, length: int) -> Any:
         """The network for segments of this length."""
         try:
             model = self._core.read_model(self._path)
@@ -165,7 +165,7 @@ class OpenVinoNetwork:
             ranks = [len(port.partial_shape) for port in ports]
             self._check(ranks == [len(shape) for shape in inputs], f"inputs of ranks {ranks}")
             model.reshape(dict(zip(ports, inputs, strict=True)))
-            compiled = self._core.compile_model(model, "CPU", self._config | config)
+            compiled = self._core.compile_model(model, "CPU", self._config)
             shapes = [port.partial_shape for _, port in _ports(compiled.outputs)]
             fits = [str(shape) for shape in shapes] == [str(ov.PartialShape(o)) for o in outputs]
             self._check(fits, f"outputs {', '.join(map(str, shapes))}, not {outputs}")
@@ -200,8 +200,8 @@ class OpenVinoNetwork:
 class _Running:
     """One inference. Its outputs are arrays of its own, which OpenVINO writes to."""
 
-    def __init__(self, network: OpenVinoNetwork, compiled: Any, prepared: _Prepared) -> None:
-        self._network = network
+    def __init__(self, network: OpenVinoNetwork, prepared: _Prepared) -> None:
+        self._network, compiled = network, prepared.compiled
         self._length = prepared.length
         self._outputs = [np.empty(port.shape, np.float32) for _, port in _ports(compiled.outputs)]
         # OpenVINO reads and writes these in place: they have to live as long as the request.
