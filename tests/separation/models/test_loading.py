@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import openvino
 import pytest
 
 from octet.errors import DeviceError, UnknownModelError
@@ -32,6 +33,20 @@ def test_a_loaded_model_says_what_it_is_and_separates(song_of: Callable[..., Any
     assert model.identity.commercial
     assert model.runtime == {"name": "openvino", "device": "cpu", "precision": "fp32"}
     assert model.description.startswith("pocket (bundled with Octet), openvino on cpu in fp32")
+
+
+def test_pocket_in_bf16_is_near_fp32(song_of: Callable[..., Any]) -> None:
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bf16")
+    song = song_of(400_000)
+    exact, rounded = (
+        np.concatenate(list(load(ModelChoice("pocket", "cpu", precision)).stems(song)), axis=-1)
+        for precision in ("fp32", "bf16")
+    )
+
+    error = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+
+    assert 0 < error < 10 ** (-35 / 20)
 
 
 def test_a_device_is_required_unless_it_was_set_for_another_model() -> None:
