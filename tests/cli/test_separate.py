@@ -278,20 +278,19 @@ def test_no_name_and_no_encoding_of_the_terminal_ends_a_batch(tmp_path):
         make_song(tmp_path / name, 0.2)
     # when the terminal takes UTF-8, or ASCII alone
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    for encoding in ({}, {"PYTHONIOENCODING": "ascii"}, plain):
-        for options in ([], ["--json"]):
-            done = octet(
-                *("separate", *songs, "--tracks", "vocals", *options), cwd=tmp_path, **encoding
-            )
-            # then all are done
-            assert done.returncode == 0, done.stderr
-            assert len(separated(tmp_path)) == len(songs)
-            shutil.rmtree(tmp_path / "separated" / "next")
-        # and their manifests are JSON, in which stray bytes have become U+FFFD
-        printed = [json.loads(line)["song"]["name"] for line in done.stdout.splitlines()]
-        assert printed == [*songs[:2], "caf\ufffd.wav", *songs[3:]]
-        written = tmp_path / "separated" / latin[:-4] / "manifest.json"
-        assert json.loads(written.read_bytes())["song"]["name"] == "caf\ufffd.wav"
+    for encoding, options in (({}, []), ({"PYTHONIOENCODING": "ascii"}, []), (plain, ["--json"])):
+        done = octet(
+            *("separate", *songs, "--tracks", "vocals", *options), cwd=tmp_path, **encoding
+        )
+        # then all are done
+        assert done.returncode == 0, done.stderr
+        assert len(separated(tmp_path)) == len(songs)
+        shutil.rmtree(tmp_path / "separated" / "next")
+    # and their manifests are JSON, in which stray bytes have become U+FFFD
+    printed = [json.loads(line)["song"]["name"] for line in done.stdout.splitlines()]
+    assert printed == [*songs[:2], "caf\ufffd.wav", *songs[3:]]
+    written = tmp_path / "separated" / latin[:-4] / "manifest.json"
+    assert json.loads(written.read_bytes())["song"]["name"] == "caf\ufffd.wav"
 
 
 def test_standard_input_is_a_song(tmp_path):
