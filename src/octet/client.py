@@ -259,7 +259,7 @@ class Client:
                         return
                     seen = job
             except ServiceError as error:
-                if not _passes(error):
+                if not _is_transient(error):
                     raise
             time.sleep(max(0.0, min(pause, until - time.monotonic())))
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -279,7 +279,7 @@ class Client:
                     yield json.loads(line.removeprefix("data:"))
 
     def _json(self, method: str, path: str, **more: Any) -> Json:
-        def ask() -> Json | None:
+        def request() -> Json | None:
             with self._stream(method, path, **more) as answer:
                 answer.read()
                 try:
@@ -288,7 +288,7 @@ class Client:
                     return None
                 return value if isinstance(value, dict) else None
 
-        found = self._repeated(ask) if method == "GET" else ask()
+        found = self._repeated(request) if method == "GET" else request()
         if found is None:
             raise self._not_octet()
         return found
@@ -304,7 +304,7 @@ class Client:
             try:
                 return read()
             except ServiceError as error:
-                if not (self._answered and _passes(error)):
+                if not (self._answered and _is_transient(error)):
                     raise
             time.sleep(pause)
         return read()
@@ -345,7 +345,7 @@ def _check(answer: httpx.Response) -> None:
     raise ServiceError(detail, hint, status=answer.status_code)
 
 
-def _passes(error: ServiceError) -> bool:
+def _is_transient(error: ServiceError) -> bool:
     """Whether it may be otherwise in a while: nobody answers, or a proxy speaks for nobody."""
     return error.status in (0, 502, 503, 504)
 

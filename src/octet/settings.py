@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+DamagedName = Literal["refuse", "skip"]
 
 _GIB = 1024**3
 
@@ -79,7 +80,7 @@ class SeparationSettings(BaseSettings):
         6 * 3600, gt=0, description="Longest song accepted, in seconds, counted while decoding."
     )
     max_channels: int = Field(32, ge=1, description="Most channels accepted in a song.")
-    damaged: Literal["refuse", "skip"] = Field(
+    damaged: DamagedName = Field(
         "refuse",
         description="What becomes of a song that is damaged in a place: `skip` puts silence of the"
         " same length there, and says so in the manifest.",

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,13 @@ from octet.audio.files import refusal
 from octet.cli.console import fail, note, progress, say, say_json, say_table
 from octet.errors import NotAudioError, OctetError, SettingError
 from octet.formats import FORMATS, FormatName
-from octet.settings import DeviceName, PrecisionName, SeparationSettings, read_settings
+from octet.settings import (
+    DamagedName,
+    DeviceName,
+    PrecisionName,
+    SeparationSettings,
+    read_settings,
+)
 from octet.tracks import folder_names
 
 if TYPE_CHECKING:
@@ -54,7 +60,7 @@ def separate(
     overlap: Annotated[float | None, typer.Option(help="Overlap of segments, 0 to 0.99.")] = None,
     shifts: Annotated[int | None, typer.Option(help="Average N passes at random offsets.")] = None,
     damaged: Annotated[
-        Literal["refuse", "skip"] | None,
+        DamagedName | None,
         typer.Option(help="Of a song that is damaged in a place: refuse it, or put silence there."),
     ] = None,
     as_json: Annotated[

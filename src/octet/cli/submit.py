@@ -30,11 +30,11 @@ def submit(
     ] = None,
     tracks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low.")] = None,
-    webhook: Annotated[str | None, typer.Option(help="Address to tell of the end.")] = None,
+    webhook: Annotated[str | None, typer.Option(help="Address that is called at the end.")] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Submit songs to a service, and fetch their tracks if asked."""
+    """Submit songs to a service; with -o, wait for their tracks and fetch them."""
     options: dict[str, Any] = {
         "model": model,
         "format": audio_format,

@@ -172,7 +172,7 @@ class Separator:
             on_progress: called with the share done, 0 to 1, now and then.
             on_track: called with the name and the file of each track that is whole, while
                 others are still encoded; the file moves to `folder` at the end.
-            cancelled: asked now and then; the work stops once it says True.
+            cancelled: called now and then; the work stops once it returns True.
 
         Returns:
             The manifest that was written.
@@ -180,7 +180,7 @@ class Separator:
         Raises:
             AudioError: the song cannot be read, or goes beyond the limits.
             OutputError: the tracks cannot be written.
-            CancelledError: `cancelled` said so.
+            CancelledError: `cancelled` returned True.
         """
         path = Path(path)
         progress = _Progress(on_progress, cancelled)
@@ -216,7 +216,7 @@ class Separator:
         """Walks the song and hands every block of it on."""
         recording = tracks.recording
         rate = self.model.samplerate or recording.rate
-        # The share stands still meanwhile, but whoever watches sees that work goes on.
+        # Resampling adds nothing to the share, but reports that work goes on.
         resampling = progress.part(DECODING_SHARE, DECODING_SHARE)
         separating = progress.part(DECODING_SHARE, 1.0)
         passes = Passes(self.overlap, self.shifts, self.seed, separating, progress.cancelled)
@@ -264,7 +264,7 @@ class _Progress:
 
     Args:
         on_progress: called with the share done, 0 to 1.
-        cancelled: asked whenever there is progress.
+        cancelled: called whenever there is progress; True ends the work.
     """
 
     def __init__(

@@ -138,12 +138,12 @@ class TrackSet:
         # An MP3 goes out as `original` with its own bytes: encoding it again would only lose.
         same = recording.info.container == "mp3" == self.encoding.name
         self._copied = {"original"} & set(tracks) if same else set()
-        self._twins = self._find_twins()
+        self._retagged = self._same_sound()
         self._writers: dict[str, TrackWriter] = {}
         self._mix = Meter()
         self._residual = Meter()
         try:
-            for track in set(self.tracks) - self._copied - self._twins.keys():
+            for track in set(self.tracks) - self._copied - self._retagged.keys():
                 self._writers[track] = TrackWriter(self._encoder(track))
         except BaseException:
             self.close()
@@ -205,8 +205,8 @@ class TrackSet:
             whole(track, self._copy(track))
         for track, writer in self._writers.items():
             whole(track, writer.result())
-        for track, as_in in self._twins.items():
-            whole(track, self._twin(track, done[as_in]))
+        for track, as_in in self._retagged.items():
+            whole(track, self._retag(track, done[as_in]))
         return {track: done[track].entry(self.encoding.name) for track in self.tracks}
 
     @property
@@ -214,14 +214,15 @@ class TrackSet:
         """Energy of the mix minus the four stems over that of the mix, in dB (floor -200)."""
         return decibels(self._residual.energy / self._mix.energy) if self._mix.energy else -200.0
 
-    def _find_twins(self) -> dict[str, str]:
-        # An MP3 file's tags stand apart from its sound, which need not be encoded twice.
+    def _same_sound(self) -> dict[str, str]:
+        # An MP3 file's tags stand apart from its sound, which need not be encoded twice: the second
+        # file is the first one's sound with tags of its own.
         if self.encoding.name != "mp3":
             return {}
         there = set(self.tracks) - self._copied
         return {track: as_in for track, as_in in SAME_SAMPLES.items() if {track, as_in} <= there}
 
-    def _twin(self, track: str, written: WrittenTrack) -> WrittenTrack:
+    def _retag(self, track: str, written: WrittenTrack) -> WrittenTrack:
         info = self.recording.info
         path = self._path(track)
         file = retagged(written.file, path, tags=info.tags, cover=info.cover, track=track)
