@@ -17,9 +17,11 @@ import typer
 
 from octet.cli import separate as command
 from octet.errors import ModelError
+from octet.formats import Encoding
 from octet.separation.model import ONCE
 from octet.separation.separator import Separator
 from octet.tracks import TRACKS
+from tests.audio.waves import song
 from tests.separation.sources import Shares
 
 RATE = 44_100
@@ -55,6 +57,28 @@ def octet(
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_a_damaged_song_is_refused_or_silenced_in_that_place_as_it_is_told(tmp_path):
+    # given an MP3 of which two frames are overwritten
+    data = bytearray(song(tmp_path, Encoding("mp3", bitrate=192), 200_000).read_bytes())
+    start = data.index(data[data.index(b"Info") + 591 :][:2], len(data) // 2)
+    data[start + 2 : start + 1200] = bytes(1198)
+    (tmp_path / "song.mp3").write_bytes(data)
+    call = ("separate", "song.mp3", "--json", "--tracks", "vocals")
+
+    # when it is separated as it is, then it is refused, with the way out
+    refused = octet(*call, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "--damaged skip" in refused.stderr
+
+    # and when what is damaged may be skipped, then it has its length, and says what is silent
+    skipped = octet(*call, "--damaged", "skip", cwd=tmp_path)
+    manifest = json.loads(skipped.stdout)
+    assert manifest["song"]["samples"] == 200_000
+    assert 0.02 < manifest["song"]["silenced"] < 0.2
+    assert manifest["settings"]["damaged"] == "skip"
+    assert manifest["tracks"]["vocals"]["residual_db"] < -10
 
 
 def test_a_song_becomes_a_folder_of_eight_files(tmp_path):
