@@ -19,7 +19,7 @@ from octet.separation.model import Passes
 from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from octet.separation.runtimes.choice import Device, Precision, RuntimeName
+    from octet.separation.runtimes.network import Device, Precision, RuntimeName
 
 SPEC = ModelSpec("halves", ("a", "b"), 44100, segment=1000, kind="waveform", normalize=False)
 

@@ -15,14 +15,14 @@ import numpy as np
 from octet.errors import ModelDamagedError, ModelError, SettingError
 from octet.separation.model import ONCE
 from octet.separation.pipeline import ahead
-from octet.separation.runtimes.choice import infer
+from octet.separation.runtimes.network import infer
 from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAdd, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from octet.separation.model import Passes, Song
-    from octet.separation.runtimes.choice import Network, Running
+    from octet.separation.runtimes.network import Network, Running
     from octet.separation.segments import Piece
 
 

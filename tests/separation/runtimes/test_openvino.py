@@ -14,7 +14,7 @@ from octet.separation.engine import Engine, Member
 from octet.separation.model import Passes
 from octet.separation.models.onnx import write_spec
 from octet.separation.models.spec import ModelSpec, StftSpec
-from octet.separation.runtimes.choice import infer
+from octet.separation.runtimes.network import infer
 from octet.separation.runtimes.openvino import (
     OpenVinoNetwork,
     cpu_name,

@@ -8,7 +8,7 @@ import pytest
 
 from octet.errors import DeviceError
 from octet.separation.models.spec import ModelSpec
-from octet.separation.runtimes.choice import infer
+from octet.separation.runtimes.network import infer
 
 torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
 

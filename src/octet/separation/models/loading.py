@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from octet.separation.model import ModelChoice, Passes, Song
     from octet.separation.models.cache import Progress
     from octet.separation.models.resolve import Member, ResolvedModel
-    from octet.separation.runtimes.choice import Choice, Network, RuntimeName
+    from octet.separation.runtimes.choice import Choice
+    from octet.separation.runtimes.network import Network, RuntimeName
 
 
 class LoadedModel:

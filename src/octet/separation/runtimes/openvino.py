@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octet.separation.models.spec import ModelSpec
-    from octet.separation.runtimes.choice import Device, Precision, RuntimeName
+    from octet.separation.runtimes.network import Device, Precision, RuntimeName
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -60,7 +60,7 @@ class _Prepared:
 
 
 class OpenVinoNetwork:
-    """A converted model on the processor. See `octet.separation.runtimes.choice.Network`.
+    """A converted model on the processor. See `octet.separation.runtimes.network.Network`.
 
     Args:
         path: the ONNX file.

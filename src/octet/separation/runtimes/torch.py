@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from octet.separation.models.spec import ModelSpec
-    from octet.separation.runtimes.choice import Device, Precision, RuntimeName
+    from octet.separation.runtimes.network import Device, Precision, RuntimeName
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def gpu_precision(device: Device, asked: str) -> Precision:
 
 
 class TorchNetwork:
-    """A PyTorch module, from segments to stems. See `octet.separation.runtimes.choice.Network`.
+    """A PyTorch module, from segments to stems. See `octet.separation.runtimes.network.Network`.
 
     Args:
         module: takes float32 (b, 2, n) on the device, gives (b, S, 2, n). A torch.nn.Module
