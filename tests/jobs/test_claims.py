@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -332,3 +333,47 @@ async def test_a_running_job_with_a_damaged_record_stops_no_other(
     # when the reaper looks, then the other one comes back
     assert (await Reaper(client).reap(thorough=True)).jobs == 1
     assert await queue.queue() == [song(2)]
+
+
+async def test_a_job_that_is_to_be_tried_later_holds_up_nobody(
+    client: Redis, queue: JobQueue, claims: Claims, reaper: Reaper
+) -> None:
+    # given a job whose attempt failed, to be tried again a second later, and another behind it
+    await queue.submit(request(1))
+    await queue.submit(request(2))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    began = time.monotonic()
+    assert await claims.retry(claim, WRONG, delay=1.0)
+
+    # when the next is taken, then it is the other at once, and the first when its time has come
+    other = await claims.take(wait=0)
+    assert other is not None
+    assert other.job.song == song(2)
+    assert await claims.take(wait=0) is None
+    assert (await reaper.reap(thorough=True)).found == 0
+    again = await claims.take(wait=10)
+    assert again is not None
+    assert (again.job.song, again.job.attempts) == (song(1), 2)
+    assert time.monotonic() - began >= 1.0
+    assert await client.zcard(keys.DELAYED) == 0
+
+
+@pytest.mark.parametrize("end", ["cancel", "another recipe"])
+async def test_a_delayed_job_can_be_cancelled_and_superseded(
+    client: Redis, queue: JobQueue, claims: Claims, end: str
+) -> None:
+    await queue.submit(request(1))
+    claim = await claims.take(wait=0)
+    assert claim is not None
+    assert await claims.retry(claim, WRONG, delay=60)
+
+    if end == "cancel":
+        job = await queue.cancel(song(1))
+        assert job is not None
+        assert job.state == "cancelled"
+    else:
+        assert (await queue.submit(request(1, recipe={"format": "flac"}))).created
+
+    assert await client.zcard(keys.DELAYED) == 0
+    assert await queue.depth() == (0 if end == "cancel" else 1)

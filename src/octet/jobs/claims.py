@@ -199,8 +199,13 @@ class Claims:
         await self._fenced("finish", claim, "done", outcome, code, text)
         return await self._read(claim)
 
-    async def retry(self, claim: Claim, error: JobError) -> bool:
+    async def retry(self, claim: Claim, error: JobError, *, delay: float = 0.0) -> bool:
         """An attempt failed, with this error.
+
+        Args:
+            claim: the claim.
+            error: why.
+            delay: seconds before the job goes on the queue again; nobody waits for them.
 
         Returns:
             True: the job waits again, behind the others (or is cancelled, if that was asked
@@ -211,7 +216,9 @@ class Claims:
         Raises:
             LeaseLostError: the job is another's.
         """
-        answer = await self._fenced("retry", claim, "", self._attempts, *_error(error))
+        answer = await self._fenced(
+            "retry", claim, "", self._attempts, *_error(error), int(delay * 1000)
+        )
         return answer != b"exhausted"
 
     async def bury(self, claim: Claim, error: JobError) -> Job:

@@ -20,6 +20,10 @@ STRAIGHT = "octet:queue:straight"
 """String: the last message of high priority that went straight onto an empty `toWorker`, where
 a blocked worker wakes at once."""
 
+DELAYED = "octet:delayed"
+"""Sorted set: id of a job that waits for another attempt -> time (ms) at which its message goes on
+the queue again."""
+
 INFLIGHT = "octet:inflight"
 """List: ids of the jobs that are running. Its length is the number that a scaler has to read
 beside that of `toWorker`: scaling in below it would stop running work."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import shutil
 import time
@@ -125,8 +124,7 @@ class Assignment:
         except (StorageError, OutputError) as error:
             await self._tidy()
             await self._examine(error)
-            await asyncio.sleep(_SONG_MAY_STILL_COME)
-            if not await self._retry(error):
+            if not await self._retry(error, delay=_SONG_MAY_STILL_COME):
                 await self._bury(self._public(error))
         finally:
             await self._tidy()
@@ -310,12 +308,12 @@ class Assignment:
         else:
             log.info("%s is published", self._job.id)
 
-    async def _retry(self, error: OctetError) -> bool:
-        """Whether the job waits for another attempt; its claim has ended then."""
+    async def _retry(self, error: OctetError, *, delay: float = 0.0) -> bool:
+        """Whether the job waits for another attempt, so many seconds; its claim has ended then."""
         if self._claim.exhausted:
             return False
         why = self._public(error)
-        waits = await persist(lambda: self._context.claims.retry(self._claim, why))
+        waits = await persist(lambda: self._context.claims.retry(self._claim, why, delay=delay))
         if waits:
             log.warning(
                 "%s waits again, attempt %d of %d failed: %s",

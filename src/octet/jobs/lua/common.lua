@@ -74,6 +74,7 @@ local function forget_job(id)
   end
   redis.call('ZREM', K.JOBS, id)
   redis.call('ZREM', K.ENDED, id)
+  redis.call('ZREM', K.DELAYED, id)
   redis.call('DEL', K.JOB .. id, K.CALLBACKS .. id)
 end
 
@@ -181,9 +182,9 @@ local function leave_inbox(worker, message)
   return true
 end
 
--- Takes a message off the queue; counts how often it was there.
-local function unqueue(message)
-  local count = 0
+-- Takes a job's message off the queue; counts how often it was there.
+local function unqueue(id, message)
+  local count = redis.call('ZREM', K.DELAYED, id)
   for _, list in ipairs({K.QUEUE_HIGH, K.QUEUE, K.QUEUE_LOW}) do
     count = count + redis.call('LREM', list, 0, message)
   end
@@ -204,7 +205,7 @@ end
 -- a consumer of others). Looks from the right, where the oldest lie. Returns whether it was gone.
 local function requeue_lost(id)
   local message = field(id, 'message')
-  if not message then
+  if not message or redis.call('ZSCORE', K.DELAYED, id) then
     return false
   end
   for _, list in ipairs({K.QUEUE, K.QUEUE_HIGH, K.QUEUE_LOW}) do
@@ -303,7 +304,7 @@ local function wait_again(id, place)
     redis.call('HSET', K.JOB .. id, 'attempts', 0)
   end
   redis.call('HSET', K.JOB .. id, 'percent', 0)
-  place(field(id, 'message'), field(id, 'priority'))
+  place(field(id, 'message'), field(id, 'priority'), id)
   announce(id)
 end
 

@@ -20,7 +20,7 @@ for _, id in ipairs(redis.call('ZRANGE', K.JOBS_IN_STATE .. 'waiting', 0, 999)) 
     redis.call('ZREM', K.JOBS_IN_STATE .. 'waiting', id)
   elseif requeue_lost(id) then
     if redis.call('HINCRBY', K.JOB .. id, 'lost', 1) > tonumber(ARGV[1]) then
-      unqueue(field(id, 'message'))
+      unqueue(id, field(id, 'message'))
       bury(id, 'lost', 'its message vanished from the queue again and again: something else takes'
         .. ' messages from there, or the server evicts them')
       ended = ended + 1

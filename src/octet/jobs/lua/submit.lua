@@ -41,7 +41,7 @@ if state and field(id, 'submission') == submission then
 elseif (state == 'waiting' or state == 'running') and field(id, 'recipe') ~= fields.recipe then
   if state == 'waiting' then
     -- Where a worker has just moved the old message, it will find it stale.
-    unqueue(field(id, 'message'))
+    unqueue(id, field(id, 'message'))
     supersede(id, 8 + count, submission)
     enqueue(fields.message, fields.priority)
   else

@@ -4,6 +4,7 @@
 -- octet:worker:<id>:jobs    gets the message; one that is there already comes first (its reply
 --                           was lost, or the waiting call was cancelled)
 -- octet:worker:<id>:from    its priority, unless it came from toWorker
+-- octet:delayed             jobs whose time has come go on the queue
 -- octet:queue:high, toWorker, octet:queue:low    looked at in this order
 --
 -- ARGV: worker, lease (ms). Returns the message, or nil when nothing waits.
@@ -13,6 +14,13 @@ redis.call('ZADD', K.WORKERS, digits(now() + ARGV[2]), ARGV[1])
 local message = redis.call('LINDEX', inbox, -1)
 if message then
   return message
+end
+local due = redis.call('ZRANGEBYSCORE', K.DELAYED, '-inf', digits(now()), 'LIMIT', 0, 100)
+for _, id in ipairs(due) do
+  redis.call('ZREM', K.DELAYED, id)
+  if field(id, 'state') == 'waiting' then
+    enqueue(field(id, 'message'), field(id, 'priority'))
+  end
 end
 redis.call('DEL', origin_of(ARGV[1]))
 for _, from in ipairs({{K.QUEUE_HIGH, 'high'}, {K.QUEUE}, {K.QUEUE_LOW, 'low'}}) do
