@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octet.errors import MessageError, SettingError
-from octet.jobs.job import Callback, Job, JobRequest
+from octet.errors import MessageError
+from octet.jobs.job import Callback, JobRequest
 from octet.jobs.message import (
     LONGEST,
     callback_entry,
@@ -153,11 +153,6 @@ def test_what_octet_writes_it_reads_back(
     assert sorted(map(callback_entry, read.request.callbacks)) == sorted(map(callback_entry, hooks))
 
 
-def test_a_recipe_that_is_not_the_default_is_part_of_the_name() -> None:
-    assert JobRequest(song=H, recipe={"format": "mp3"}).job_id == H
-    assert JobRequest(song=H, key="0123456789abcdef").job_id == f"{H}-0123456789abcdef"
-
-
 def test_a_message_of_others_is_completed_by_whoever_reads_it() -> None:
     def complete(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         return ("" if given == {"model": "mine"} else "f" * 16), {"shifts": 0, **given}
@@ -200,34 +195,6 @@ def test_what_cannot_be_stored_of_a_recipe_is_left_out(
     expected = {name: value for name, value in recipe.items() if not isinstance(value, dict)}
     assert read.request.recipe == expected
     assert read.request.key in ("", *[read.request.job_id.rpartition("-")[2]])
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"song": "x"},
-        {"priority": "urgent"},
-        {"bucket": ""},
-        {"object": "../x"},
-        {"object": "a\nb"},
-        {"name": "\ud800"},
-        {"key": "../../x"},
-    ],
-)
-def test_a_request_without_sense_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(SettingError):
-        JobRequest(**{"song": H, **fields})
-
-
-def test_where_a_song_may_lie() -> None:
-    def places(**fields: str) -> list[tuple[str, str]]:
-        record = {"id": H, "song": H, "state": "running", **fields}
-        job = Job.from_record({k.encode(): v.encode() for k, v in record.items()})
-        return job.places("demucs-bucket")
-
-    assert places() == [("demucs-bucket", f"queue/{H}.mp3"), ("demucs-bucket", f"{H}.mp3")]
-    assert places(bucket="b", object="o") == [("b", "o")]
-    assert places(object="o") == [("demucs-bucket", "o")]
 
 
 def test_a_message_with_countless_callbacks_is_refused() -> None:
