@@ -75,7 +75,7 @@ class Stft:
         batch, stems, doubled, bins, frames = spectra.shape
         parts = spectra.reshape(batch, stems, doubled // 2, 2, bins, frames)
         out = np.empty((batch, stems, doubled // 2, length), np.float32)
-        start, scale = self._envelope(frames, length)
+        start, scale = _envelope(self.spec.n_fft, self.spec.hop, self.spec.padding, frames, length)
         for row in np.ndindex(out.shape[:-1]):
             np.multiply(self._overlap_add(parts[row])[start : start + length], scale, out=out[row])
         return out
@@ -104,10 +104,6 @@ class Stft:
             for index, piece in enumerate(pieces, block.start):
                 total[index * hop : index * hop + n_fft] += piece
         return total
-
-    def _envelope(self, frames: int, length: int) -> tuple[int, np.ndarray]:
-        """Where the segment starts in the sum of frames, and what undoes the windows there."""
-        return _envelope(self.spec.n_fft, self.spec.hop, self.spec.padding, frames, length)
 
 
 def reflect(signal: np.ndarray, left: int, right: int) -> np.ndarray:
@@ -151,6 +147,7 @@ def _window(n_fft: int) -> np.ndarray:
 def _envelope(
     n_fft: int, hop: int, padding: Padding, frames: int, length: int
 ) -> tuple[int, np.ndarray]:
+    """Where the segment starts in the sum of frames, and what undoes the windows there."""
     squared = _window(n_fft).astype(np.float64) ** 2 * n_fft
     # Demucs puts two empty frames before and after, whose windows count.
     extra = 0 if padding == "center" else 2

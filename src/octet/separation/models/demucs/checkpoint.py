@@ -64,20 +64,20 @@ def load_network(path: Path, *, trust_checkpoint: bool = False) -> nn.Module:
                 "Use a .safetensors file, or, if you know who made it, --trust-checkpoint "
                 "(OCTET_TRUST_CHECKPOINT=true).",
             )
-        _require_packages()
+        _require_packages("torch", "demucs")
         return _build(path.name, *_read_pickle(path))
     klass, args, kwargs, structure = _read_description(path)
-    _require_packages()
+    _require_packages("torch", "demucs")
     return _build(path.name, klass, args, kwargs, _read_tensors(path, structure))
 
 
-def _require_packages() -> None:
-    for name in ("torch", "demucs"):
+def _require_packages(*names: str) -> None:
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise ModelUnavailableError(
-                f"loading a checkpoint of Demucs needs the package {name}", INSTALL
+                f"loading this checkpoint of Demucs needs the package {name}", INSTALL
             ) from error
 
 
@@ -93,14 +93,14 @@ def _read_description(path: Path) -> tuple[str, list[Any], dict[str, Any], Any]:
             f"{path.name} does not say which of Demucs' networks it belongs to",
             "Octet loads safetensors files as on Demucs' hub (klass, args, kwargs).",
         ) from error
-    _check_class(path.name, klass)
+    _check_class(path.name, klass, NETWORKS)
     return klass, args, kwargs, structure
 
 
-def _check_class(name: str, klass: object) -> None:
-    if klass not in NETWORKS:
+def _check_class(name: str, klass: object, known: tuple[str, ...]) -> None:
+    if klass not in known:
         raise UntrustedModelError(
-            f"{name} asks for the class {str(klass)[:100]!r}, which is none of Demucs' networks",
+            f"{name} asks for the class {str(klass)[:100]!r}, which is none of {', '.join(known)}",
             "Loading it could run anything. Use a checkpoint of Demucs.",
         )
 
@@ -163,23 +163,9 @@ def _nested(name: str, node: Any, tensors: dict[str, Any]) -> Any:
 
 
 def _quantizer(name: str, klass: object) -> Any:
-    if klass not in QUANTIZERS:
-        raise UntrustedModelError(
-            f"{name} asks for the class {str(klass)[:100]!r}, which is none of diffq's quantisers",
-            "Loading it could run anything. Use a checkpoint of Demucs.",
-        )
-    _require_diffq(name)
-    module, _, attribute = str(klass).rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def _require_diffq(name: str) -> None:
-    try:
-        importlib.import_module("diffq")
-    except ImportError as error:
-        raise ModelUnavailableError(
-            f"{name} is quantised, which needs the package diffq", INSTALL
-        ) from error
+    _check_class(name, klass, QUANTIZERS)
+    _require_packages("diffq")
+    return _import(str(klass))
 
 
 def _read_pickle(path: Path) -> tuple[str, list[Any], dict[str, Any], Any]:
@@ -200,7 +186,7 @@ def _read_pickle(path: Path) -> tuple[str, list[Any], dict[str, Any], Any]:
             f"{path.name} holds more than a checkpoint of Demucs, or is damaged ({reason})",
             "Octet never runs code out of a checkpoint. Use the model's .safetensors file.",
         ) from error
-    _check_class(path.name, described)
+    _check_class(path.name, described, NETWORKS)
     return described, args, kwargs, state
 
 
@@ -233,7 +219,7 @@ def _build(name: str, klass: str, args: list[Any], kwargs: dict[str, Any], state
     _check_arguments(name, network_class, args, kwargs)
     quantized = bool(state.get("__quantized"))
     if quantized:
-        _require_diffq(name)
+        _require_packages("diffq")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # initialisers warn of tensors without memory
