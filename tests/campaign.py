@@ -48,6 +48,25 @@ writes each change to disk first. Of another Redis or Valkey the promise needs:
 `octet api` and `octet worker` look at this when they start and log a warning by name,
 `octet doctor` prints it, and /readyz carries it as `warnings`.
 
+What is at fault decides who pays for it. An error of the song, of its recipe, or of a model that
+only its client chose is the job's own: it is tried again, up to `OCTET_ATTEMPTS`, where that may
+help (another worker may have the model), and then takes the fallbacks of `OCTET_FALLBACK` in their
+order, or becomes a dead letter. A model that does not exist, is damaged, or is not allowed takes
+the fallback at once. The fault of a machine is no job's: a worker loads its default model before
+it claims anything, and after a failure that may be its own (a full disk, a device, the model, a
+process that died, a store that refuses) it examines itself. If the scratch disk lacks room, the
+default model cannot be loaded, or the store lets nothing through, then it hands the job back to
+its old place with no attempt counted, takes no others, and looks again after pauses that grow to
+a minute. Meanwhile its log, `octet_worker_fit`, its /readyz, `octet queue`, GET /v1/queue and the
+API's /readyz say what is wrong, and the other workers go on. If it finds nothing, the failure was
+the job's; so it is when one job meets a sick worker more than ten times in a row, which may be its
+doing.
+
+A queue or a store that does not answer is waited for without end, and costs no attempt. A store
+that answers and refuses (no such bucket, no permission, no room) is tried for
+`OCTET_STORE_PATIENCE` seconds; then the same examination tells whether it refuses everything or
+this job alone.
+
 These tests hold the promise. They run with every commit in reduced numbers; `make chaos` runs
 them in full and has written the rows below.
 
@@ -86,12 +105,12 @@ class Entry:
 CAMPAIGN = (
     Entry(
         1,
-        "workers are killed at random moments, 200 times",
+        "workers are killed at random moments, 200 times; 180 on S3",
         ("tests/reliability/test_kills.py::test_workers_killed_at_random_moments",),
     ),
     Entry(
         2,
-        "workers are killed at each boundary, 20 times each",
+        "workers are killed at each boundary, 20 times each, in a folder and on S3",
         ("tests/reliability/test_kills.py::test_workers_killed_at_each_boundary",),
     ),
     Entry(
@@ -143,7 +162,7 @@ CAMPAIGN = (
     ),
     Entry(
         11,
-        "two workers are forced onto one job, 200 times; 200 on the queue",
+        "two workers are forced onto one job, 200 times in a folder, 200 on S3; 200 on the queue",
         (
             "tests/reliability/test_fencing.py::test_two_workers_on_one_job",
             "tests/jobs/test_claims.py::test_two_workers_forced_onto_one_job",
@@ -176,13 +195,38 @@ CAMPAIGN = (
     ),
     Entry(
         17,
-        "ten minutes of songs, and somebody is killed every minute",
+        "ten minutes of songs, and somebody is killed every minute, in a folder and on S3",
         ("tests/reliability/test_soak.py",),
     ),
     Entry(
         18,
         "`octet up` is killed whole, 25 times as it starts and 25 times with songs in it",
         ("tests/integration/test_up.py::test_killed_at_any_moment_it_goes_on_where_it_was",),
+    ),
+    Entry(
+        19,
+        "the API is killed alone under load (uploads, submissions), 50 times",
+        ("tests/reliability/test_servers.py::test_the_api_is_killed_under_load",),
+    ),
+    Entry(
+        20,
+        "the store is killed and restarted under load, 20 times",
+        ("tests/reliability/test_servers.py::test_the_store_is_killed_and_restarted",),
+    ),
+    Entry(
+        21,
+        "a worker's scratch disk fills among two that are well; 100 songs",
+        ("tests/reliability/test_sickness.py::test_a_worker_whose_disk",),
+    ),
+    Entry(
+        22,
+        "one worker of three: a wrong model name, no such device, a silent hub; 100 songs each",
+        ("tests/reliability/test_sickness.py::test_a_worker_that_cannot_have_its_model",),
+    ),
+    Entry(
+        23,
+        "Redis is killed and restarted, and messages of accepted jobs are gone, 20 times",
+        ("tests/reliability/test_servers.py::test_redis_restarts_with_a_lost_message",),
     ),
 )
 

@@ -41,6 +41,7 @@ class Ceph:
 
     port: int
     log: Path
+    daemons: list[subprocess.Popen[bytes]]
 
     @property
     def endpoint(self) -> str:
@@ -57,6 +58,14 @@ class Ceph:
             "output_bucket": f"output-{mark}",
         }
         return ServiceSettings(**given | changes)
+
+    def restart_gateway(self, pause: float) -> None:
+        """Kills what answers, and starts it again after so many seconds; objects are kept."""
+        self.daemons[-1].kill()
+        self.daemons[-1].wait()
+        time.sleep(pause)
+        self.daemons[-1] = _daemon(self.log, "radosgw", "-n", "client.rgw")
+        _wait_for(self.port, self.daemons, self.log)
 
     def admin(self, *arguments: str) -> None:
         """Runs radosgw-admin."""
@@ -105,7 +114,7 @@ def running_ceph(folder: Path) -> Iterator[Ceph]:
         )
         started.append(_daemon(folder, "radosgw", "-n", "client.rgw"))
         _wait_for(gateway, started, folder)
-        yield Ceph(gateway, folder)
+        yield Ceph(gateway, folder, started)
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGKILL)

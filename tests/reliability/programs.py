@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+
+from tests.servers import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,19 +25,8 @@ _STARTS_WITHIN = 60.0
 @asynccontextmanager
 async def api_process(service: Service) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
     """`octet api`: its process, and a client of it. It must still run at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    settings = {
-        "OCTET_REDIS_URL": service.url,
-        "OCTET_STORAGE": service.storage,
-        "OCTET_PORT": str(port),
-        **service.environment,
-    }
-    process = subprocess.Popen(  # noqa: ASYNC220 - a moment
-        [sys.executable, "-c", "from octet.cli.service import api; api()"],
-        env={**os.environ, **settings},
-        stdin=subprocess.DEVNULL,
-    )
+    port = find_free_port()
+    process = start_api(service, port)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             async with asyncio.timeout(_STARTS_WITHIN):
@@ -49,6 +39,21 @@ async def api_process(service: Service) -> AsyncIterator[tuple[int, httpx.AsyncC
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+
+
+def start_api(service: Service, port: int) -> subprocess.Popen[bytes]:
+    """`octet api` as a process, for whoever ends it."""
+    settings = {
+        "OCTET_REDIS_URL": service.url,
+        "OCTET_STORAGE": service.storage,
+        "OCTET_PORT": str(port),
+        **service.environment,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", "from octet.cli.service import api; api()"],
+        env={**os.environ, **settings},
+        stdin=subprocess.DEVNULL,
+    )
 
 
 async def _healthy(client: httpx.AsyncClient) -> bool:

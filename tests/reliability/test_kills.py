@@ -76,6 +76,18 @@ async def taken_up_again(service: Service, victim: Member, since: float) -> floa
 async def test_workers_killed_at_random_moments(
     service: Service, record_property: Record, model: str, kills: int, seconds: float
 ) -> None:
+    record_property("figure", await killed_at_random(service, model, kills, seconds))
+
+
+async def test_workers_killed_at_random_moments_on_s3(
+    ceph_service: Service, record_property: Record
+) -> None:
+    figure = await killed_at_random(ceph_service, "odd-slow-1", rounds(2, 180), 0.2)
+    record_property("figure", f"S3, {figure}")
+
+
+async def killed_at_random(service: Service, model: str, kills: int, seconds: float) -> str:
+    """Kills workers while songs come in; nothing is lost. Returns the figures."""
     chance = random.Random(1)
     # So many attempts that no job runs out of them by bad luck: that is another test.
     settings = {"OCTET_MODEL": model, "OCTET_LEASE": str(LEASE), "OCTET_ATTEMPTS": "50"}
@@ -103,10 +115,9 @@ async def test_workers_killed_at_random_moments(
     assert {job.outcome for job in jobs} == {"complete"}
     assert await whole_or_nothing(service, names) == len(names)
     assert await service.client.llen(keys.INFLIGHT) == 0
-    record_property(
-        "figure",
+    return (
         f"{model}: {kills} kills, {len(names)} jobs, all complete; {len(waits)} jobs lost their "
-        f"worker and were back within {max(waits, default=0):.1f} s (lease {LEASE:g} s)",
+        f"worker and were back within {max(waits, default=0):.1f} s (lease {LEASE:g} s)"
     )
 
 
@@ -114,6 +125,18 @@ async def test_workers_killed_at_random_moments(
 async def test_workers_killed_at_each_boundary(
     service: Service, record_property: Record, turn: int
 ) -> None:
+    record_property("figure", await killed_at_boundaries(service, turn))
+
+
+@pytest.mark.parametrize("turn", range(rounds(1, 20)))
+async def test_workers_killed_at_each_boundary_on_s3(
+    ceph_service: Service, record_property: Record, turn: int
+) -> None:
+    record_property("figure", f"S3: {await killed_at_boundaries(ceph_service, turn)}")
+
+
+async def killed_at_boundaries(service: Service, turn: int) -> str:
+    """Kills a worker at each boundary; nothing is lost. Returns the figures."""
     names = [await service.put(song(100 * turn + number)) for number in range(2 * len(BOUNDARIES))]
     environment = {
         "OCTET_LEASE": str(LEASE),
@@ -140,4 +163,4 @@ async def test_workers_killed_at_each_boundary(
     assert await whole_or_nothing(service, names) == len(names)
     assert set(got) == {f'"{name}"' for name in names}, "each callback arrives"
     assert all(len(ids) == 1 for ids in got.values()), "under one id, however often"
-    record_property("figure", f"{len(BOUNDARIES)} boundaries, {len(names)} jobs, all complete")
+    return f"{len(BOUNDARIES)} boundaries, {len(names)} jobs, all complete"

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -62,6 +63,18 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path, leave: int = 0) -> Path:
+    """A file that takes all the room of a disk but so many MiB, whoever else writes there."""
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        size = 0
+        while (free := shutil.disk_usage(disk).free - leave * 1024**2) > 0:
+            with contextlib.suppress(OSError):  # somebody was quicker
+                os.posix_fallocate(file.fileno(), size, free)
+                size += free
+    return ballast
 
 
 @dataclass
@@ -184,13 +197,19 @@ class Service:
                 await asyncio.sleep(0.02)
         return await self.ended(job_id, seconds)
 
+    async def running_at(self, worker: str) -> list[str]:
+        """The jobs that this worker has in its hands."""
+        jobs = (await self.queue.jobs(state="running")).jobs
+        return [job.id for job in jobs if job.worker == worker]
+
     async def unfit(self, worker: str, words: str, seconds: float = 60.0) -> str:
         """What a worker announces as its sickness, once it does so with these words."""
         async with asyncio.timeout(seconds):
             while True:
                 known = (await self.queue.workers()).get(worker)
-                if known is not None and words in known.about.get("sick", ""):
-                    return str(known.about["sick"])
+                sick = str(known.about.get("sick", "")) if known else ""
+                if sick and words in sick:
+                    return sick
                 await asyncio.sleep(0.05)
 
     async def all_ended(self, job_ids: Iterable[str], seconds: float = 60.0) -> list[Job]:

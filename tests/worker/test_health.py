@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,7 +13,7 @@ from octet.jobs.job import JobRequest
 from octet.storage.open import open_buckets
 from octet.worker import health
 from tests.worker.odd_compute import LOST
-from tests.worker.service import small_disk, song
+from tests.worker.service import fill, small_disk, song
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,24 +24,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def fill(disk: Path) -> Path:
-    """A file that takes all the room of a disk."""
-    ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free)
-    return ballast
-
-
 async def test_a_full_scratch_disk_keeps_a_worker_from_claiming(
     service: Service, tmp_path: Path
 ) -> None:
     [name] = await service.songs(1)
     with small_disk(tmp_path / "disk", 16) as disk:
-        # given a disk without room, but for the worker's folder
+        # given a disk with less room than any song takes
         service.scratch = disk
-        (disk / "room").write_bytes(bytes(65536))
-        ballast = fill(disk)
-        (disk / "room").unlink()
+        ballast = fill(disk, leave=1)
 
         # when a worker starts, then it says what is wrong, and the job waits
         async with service.worker() as worker:
@@ -252,9 +240,7 @@ async def test_alive_and_ready_are_two_questions(
 
     with small_disk(tmp_path / "disk", 16) as disk:
         service.scratch = disk
-        (disk / "room").write_bytes(bytes(65536))
-        ballast = fill(disk)
-        (disk / "room").unlink()
+        ballast = fill(disk, leave=1)
         async with (
             httpx.AsyncClient(trust_env=False) as client,
             service.worker(metrics_port=unused_port) as worker,
