@@ -149,6 +149,15 @@ def test_24_bits_in_four_bytes_are_exact(tmp_path, header, end):
     assert probe(path).bits == 24
 
 
+@pytest.mark.parametrize("lacking", range(1, 9))
+def test_24_bits_in_four_bytes_may_be_cut_off_anywhere(tmp_path, lacking):
+    data = in_four_bytes(np.full((100, 2), 5_000_000), "plain")[:-lacking]
+
+    heard = whole(written(tmp_path, data))  # as many bytes as a header has are no damage
+
+    assert heard.shape[1] in (98, 99)
+
+
 def test_floats_with_full_scale_at_24_bits_are_still_read(tmp_path):
     # given what Cool Edit and Audition call "24.0 float"
     block = sound(20_000)

@@ -160,7 +160,8 @@ def wide_integers(source: SourceFile, stream: AudioStream) -> tuple[Any, float] 
     chunk = data_chunk(source) if stream.codec_context.name == "pcm_f24le" else None
     if chunk is None:
         return None
-    data = np.frombuffer(source.pread(_LOOKED_AT, chunk.start)[: _LOOKED_AT & ~3], "<u4")
+    begin = source.pread(_LOOKED_AT, chunk.start)
+    data = np.frombuffer(begin[: len(begin) & ~3], "<u4")
     exponents = (data[data != 0] >> 23) & 0xFF
     if np.isin(exponents, _FLOAT24_EXPONENTS).all():
         return None
