@@ -45,6 +45,17 @@ class StandIn:
 
         return asyncio.run(self._with_next(progress))
 
+    def announce(self, **about: Any) -> None:
+        """Says something of itself, as workers do with their heartbeat."""
+
+        async def announce() -> None:
+            assert self._settings.redis_url is not None
+            client = connect(self._settings.redis_url.get_secret_value())
+            await Claims(client, "stand-in", lease=600).heartbeat(about)
+            await client.aclose()
+
+        asyncio.run(announce())
+
     def bury(self, code: str = "not-audio", message: str = "this is not audio") -> Job:
         """Takes the next job and gives it up."""
         return asyncio.run(

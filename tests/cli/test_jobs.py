@@ -44,6 +44,13 @@ def test_status_queue_and_cancel(octet: Octet, worker: StandIn, songs: list[Path
         raise octet("cancel", "0" * 64).exception or AssertionError
 
 
+def test_workers_that_are_sick_are_named(octet: Octet, worker: StandIn) -> None:
+    worker.announce(sick="the disk is full")
+
+    for command in ("status", "queue"):
+        assert "worker stand-in takes no jobs: the disk is full" in octet(command).stderr
+
+
 def test_dead_letters(octet: Octet, worker: StandIn, songs: list[Path]) -> None:
     assert "no dead letters" in octet("dead").stdout
     octet("submit", songs[0])

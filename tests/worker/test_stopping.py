@@ -21,12 +21,13 @@ async def exit_status(process: subprocess.Popen[bytes], seconds: float) -> int:
     return await asyncio.to_thread(process.wait, seconds)
 
 
-async def test_an_idle_worker_stops_at_once(service: Service) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_an_idle_worker_stops_at_once(service: Service, number: signal.Signals) -> None:
     with service.process() as process:
         async with asyncio.timeout(30):
             while not await service.queue.workers():  # noqa: ASYNC110 - it lies on a server
                 await asyncio.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
 
         assert await exit_status(process, 5) == 0
 

@@ -98,6 +98,9 @@ class QueueView(BaseModel):
     running: list[JobView]
     counts: dict[State, int] = Field(description="Recorded jobs in each state.")
     workers: int = Field(description="Workers that are alive.")
+    sick: dict[str, str] = Field(
+        default_factory=dict, description="Workers that take no jobs now, and why."
+    )
 
 
 class ModelView(BaseModel):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octet.cli.console import AsJson, fail, say, say_json, say_table
+from octet.cli.console import AsJson, fail, note, say, say_json, say_table
 from octet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def status(
     """Show how far a job is, or the latest jobs."""
     with connect(url) as client:
         jobs = [client.job(full_id(job_id, client.jobs))] if job_id else client.jobs(limit=20)
+        sick = {} if as_json or job_id else client.queue()
     if as_json:
         say_json(jobs[0] if job_id else jobs)
     elif job_id:
@@ -55,6 +56,13 @@ def status(
         say_table(rows, header=("job", "state", "song"))
     else:
         say("no jobs")
+    tell_sick(sick)
+
+
+def tell_sick(found: dict[str, Any]) -> None:
+    """Names the workers that take no jobs, on standard error."""
+    for worker, reason in found.get("sick", {}).items():
+        note(f"worker {worker} takes no jobs: {reason}")
 
 
 def queue(as_json: AsJson = False, url: Url = None) -> None:
@@ -73,6 +81,7 @@ def queue(as_json: AsJson = False, url: Url = None) -> None:
     if more > 0:
         say(f"... and {more} more")
     say(f"{found['depth']} waiting, {len(found['running'])} running, {found['workers']} workers")
+    tell_sick(found)
 
 
 def cancel(job_id: JobId, url: Url = None) -> None:

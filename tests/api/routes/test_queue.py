@@ -31,6 +31,13 @@ def test_the_queue(api: httpx.Client, worker: StandIn) -> None:
     assert queue["depth"] == 3
     assert queue["counts"]["waiting"] == 3
     assert queue["workers"] == 1
+    assert queue["sick"] == {}
+
+
+def test_the_queue_names_workers_that_are_sick(api: httpx.Client, worker: StandIn) -> None:
+    worker.announce(sick="the disk is full")
+
+    assert api.get("/v1/queue").json()["sick"] == {"stand-in": "the disk is full"}
 
 
 def test_the_models(api: httpx.Client) -> None:

@@ -21,6 +21,7 @@ async def get_queue(
     """What waits, in the order in which it will run, and what runs."""
     waiting = [entry for entry in await service.reader.waiting() if entry.song]
     running = await service.queue.jobs(state="running", limit=200)
+    workers = await service.queue.workers()
     return QueueView(
         depth=len(waiting),
         waiting=[
@@ -29,7 +30,10 @@ async def get_queue(
         ],
         running=[plain_view(job) for job in running.jobs],
         counts=await service.queue.counts(),
-        workers=len(await service.queue.workers()),
+        workers=len(workers),
+        sick={
+            name: worker.about["sick"] for name, worker in workers.items() if "sick" in worker.about
+        },
     )
 
 
