@@ -6,6 +6,7 @@ with OCTET_. docs/settings.md lists all of them, and a test holds it to that.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tempfile
@@ -35,6 +36,8 @@ DamagedName = Literal["refuse", "skip"]
 _GIB = 1024**3
 
 _SERVICE_LINK = re.compile(r"(?:tcp|udp|sctp)://\S*:(\d+)\Z")
+
+_ORIGIN = re.compile(r"https?://[^/\s@]+")
 
 SomeSettings = TypeVar("SomeSettings", bound=BaseSettings)
 
@@ -169,6 +172,21 @@ class ServiceSettings(BaseSettings):
     open: bool = Field(
         False, description="Serve everybody beyond loopback too where there are no API keys."
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins (https://music.example.org) whose pages may use the API, and whose "
+        "names it answers to without keys, comma-separated.",
+    )
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path under which a proxy serves the API (/octet), if it does not say it.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and networks of proxies whose X-Forwarded-Prefix and -Proto count, "
+        "comma-separated.",
+    )
     max_upload: int = Field(512 * 1024**2, ge=1, description="Largest upload, in bytes.")
     max_queue: int = Field(10_000, ge=1, description="Waiting jobs before new ones get 503.")
     allow_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -223,7 +241,9 @@ class ServiceSettings(BaseSettings):
         "info", description="Least weight of what is logged."
     )
 
-    @field_validator("api_keys", "allow_hosts", "fallback", mode="before")
+    @field_validator(
+        "api_keys", "allow_hosts", "fallback", "cors_origins", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -247,6 +267,21 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _none_is_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return () if value == ("none",) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("each must be a scheme and a host, and a port if not the usual")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)  # whose error says what is wrong
+        return value
 
     @field_validator("api_keys")
     @classmethod
@@ -304,7 +339,7 @@ def describe(kind: type[BaseSettings]) -> list[tuple[str, str, str]]:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "-"
     if isinstance(value, SecretStr):
         return value.get_secret_value()

@@ -120,3 +120,63 @@ def test_keys_are_not_in_the_logs(start: Start, caplog: pytest.LogCaptureFixture
     assert "waits" in caplog.text
     assert KEY not in caplog.text
     assert hash_key(KEY) not in caplog.text
+
+
+def test_a_page_of_this_very_site_is_fine_behind_a_proxy(api: httpx.Client) -> None:
+    # given a proxy that passes requests on under its own name for this service
+    headers = {"Origin": "https://music.example.org", "Sec-Fetch-Site": "same-origin"}
+    # then the browser's word counts, and other words of the page do not
+    assert api.post("/v1/jobs", content=song(1), headers=headers).status_code == 202
+    headers = {"Sec-Fetch-Site": "none"}
+    assert api.get("/docs", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Origin", "Referer"])
+def test_a_mad_address_of_a_page_is_a_foreign_one(api: httpx.Client, name: str) -> None:
+    assert problem(api.get("/v1/jobs", headers={name: "http://["}), 403) == "wrong-origin"
+
+
+def test_an_image_on_another_page_deletes_nothing_without_keys(api: httpx.Client) -> None:
+    answer = api.get(
+        f"/apiv1/remove/{'a' * 64}/vocals", headers={"Referer": "http://attacker.example/"}
+    )
+    assert answer.status_code == 403
+
+
+def test_an_open_service_answers_browsers_by_names_that_nobody_else_can_point_here(
+    start: Start,
+) -> None:
+    api = start(open=True, cors_origins=("https://music.example.org",))
+    for host in ("192.168.1.5:5000", "rest-service:5000", "music.example.org", "octet.local"):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        assert api.get("/v1/queue", headers=headers).status_code == 200, host
+    # a page that had its own name pointed here
+    host = "rebound.attacker.example:5000"
+    headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    assert problem(api.get("/v1/queue", headers=headers), 403) == "wrong-host"
+    # and a program, which is no browser
+    assert api.get("/v1/queue", headers={"Host": "ingress.example.org"}).status_code == 200
+
+
+def test_pages_of_named_origins_may_use_the_api(start: Start) -> None:
+    # given a service with keys and one origin
+    origin = "https://music.example.org"
+    api = start(api_keys=(hash_key(KEY),), cors_origins=(origin,))
+    # when a browser asks whether a page of it may send a song, then it may, without a key yet
+    preflight = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    answer = api.options("/v1/jobs", headers=preflight)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == origin
+    # and it can read the answers, and their errors
+    for key, status in ((KEY, 202), ("wrong", 401)):
+        headers = {"Origin": origin, "X-API-Key": key}
+        answer = api.post("/v1/jobs", content=song(1), headers=headers)
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == origin
+    # and another page cannot
+    refused = api.options("/v1/jobs", headers={**preflight, "Origin": "https://example.com"})
+    assert refused.status_code == 400

@@ -91,3 +91,28 @@ def test_a_field_is_bounded() -> None:
 def test_a_form_without_a_boundary(kind: str) -> None:
     with pytest.raises(RefusedError):
         Form(kind, iter(()))  # type: ignore[arg-type]  # it is never read
+
+
+EXTENDED = "filename*=utf-8''caf%C3%A9.wav"
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (f'name="file"; {EXTENDED}', "café.wav"),
+        (f'name="audio"; {EXTENDED}', "café.wav"),
+        (f'name=file; filename="=?utf-8?B?eC53YXY=?="; {EXTENDED}', "café.wav"),
+        (f'name="file"; {EXTENDED}; filename="plain.wav"', "café.wav"),
+        ("name=file; FileName*=ISO-8859-1'en'caf%E9.wav", "café.wav"),
+        ('name="file"; filename="=?utf-8?B?Y2Fmw6kud2F2?="', "café.wav"),
+        ('name="file"; filename="=?iso-8859-1?q?caf=E9.wav?="', "café.wav"),
+        ('name="file"; filename="=?none?B?Y2Fmw6kud2F2?="', "=?none?B?Y2Fmw6kud2F2?="),
+        ("name=file; filename*=none''x.wav; filename=y.wav", "y.wav"),
+        ('name="song"; filename="a;b.wav"', "a;b.wav"),
+        ('name="file"', ""),
+    ],
+)
+def test_names_of_files_in_all_their_forms(head: str, name: str) -> None:
+    data, form = read(part(head, b"sound") + b"--cut-here--\r\n", 7)
+    assert data == b"sound"
+    assert form.file_name == name

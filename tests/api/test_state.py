@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from octet.api.state import SHORT
 from octet.jobs.queue import JobQueue
-from tests.api.songs import name_of
+from tests.api.songs import name_of, song
+from tests.api.worker import StandIn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
     import pytest
     import redis
+
+    from octet.settings import ServiceSettings
+    from tests.api.conftest import Start
 
 NAMES = [name_of(str(number).encode()) for number in range(20 * SHORT)]
 
@@ -66,3 +78,44 @@ def test_many_who_ask_share_a_reading(
     # then few readings were made, and the other did not wait for them
     assert len(readings) < 8
     assert took < 2
+
+
+def test_callbacks_are_delivered_without_a_worker(
+    start: Start, settings: ServiceSettings, tmp_path: Path
+) -> None:
+    # given a receiver, and a song whose result is published, on a queue of their own
+    assert settings.redis_url is not None
+    place = urlsplit(settings.redis_url.get_secret_value())._replace(path="/7")
+    its = settings.model_copy(update={"redis_url": SecretStr(place.geturl())})
+    worker = StandIn(its, tmp_path)
+    received: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the base class' name
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        api = start(redis_url=its.redis_url, allow_hosts=("127.0.0.1",))
+        api.post("/v1/jobs", content=song(1))
+        worker.finish()
+        # when it is sent again with a callback, whose data holds half a character, and again
+        url = f"http://127.0.0.1:{server.server_port}/"
+        callback = json.dumps({"url": url, "data": {"half": "\ud83d"}})
+        for _ in range(2):
+            answer = api.post("/v1/jobs", files={"file": song(1)}, data={"callback": callback})
+            assert answer.status_code == 200, answer.text
+        # then both are delivered, though no worker is there
+        until = time.monotonic() + 30
+        while len(received) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert set(received) == {b'{"half": "\\ud83d"}'}

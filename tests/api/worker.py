@@ -29,11 +29,15 @@ class StandIn:
     def __init__(self, settings: ServiceSettings, folder: Path) -> None:
         self._settings = settings
         self._folder = folder
+        self.bytes_of = track_bytes
 
-    def finish(self, outcome: str = "complete", **more: Any) -> Job:
-        """Takes the next job and publishes its result."""
+    def finish(self, outcome: str = "complete", total: float = 0.0, **more: Any) -> Job:
+        """Takes the next job and publishes its result, as one that took `total` seconds."""
+        timings = {"total": total}
         return asyncio.run(
-            self._with_next(lambda claims, claim: self._finish(claims, claim, outcome, more))
+            self._with_next(
+                lambda claims, claim: self._finish(claims, claim, outcome, timings, more)
+            )
         )
 
     def progress(self, percent: float) -> Job:
@@ -76,7 +80,12 @@ class StandIn:
             await client.aclose()
 
     async def _finish(
-        self, claims: Claims, claim: Claim, outcome: Any, more: dict[str, Any]
+        self,
+        claims: Claims,
+        claim: Claim,
+        outcome: Any,
+        timings: dict[str, float],
+        more: dict[str, Any],
     ) -> Job:
         buckets = open_buckets(self._settings)
         job = claim.job
@@ -85,13 +94,14 @@ class StandIn:
         publication = Publication(buckets.output, keys, claim.token)
         tracks = {}
         for name in recipe.tracks or TRACKS:
-            data = track_bytes(job.song, name)
+            data = self.bytes_of(job.song, name)
             path = self._folder / f"{name}.{recipe.format}"
             path.write_bytes(data)
             await publication.add(name, path)
             tracks[name] = track(path.name, data)
         reason = "it broke" if outcome == "fallback" else None
-        await publication.commit(manifest(recipe, tracks, song=job.song, reason=reason, **more))
+        made = manifest(recipe, tracks, song=job.song, reason=reason, **more)
+        await publication.commit(made.timed(timings))
         return await claims.finish(claim, outcome)
 
 

@@ -1,8 +1,11 @@
 """`octet doctor`: what would be used, and why."""
 
+import asyncio
 import json
 
 import octet
+from octet.jobs.claims import Claims
+from octet.jobs.server import connect
 from tests.cli.test_models import run
 
 
@@ -21,8 +24,25 @@ def test_doctor_looks_at_the_queue_server_that_is_configured(redis_url):
     # given a server that writes nothing to disk, as those of the tests are, then that is said
     facts = json.loads(run("doctor", "--json", OCTET_REDIS_URL=redis_url).stdout)
     assert facts["queue"].startswith("appendonly is no: ")
+    # and so is that nobody works there
+    assert facts["workers"].startswith("no worker is alive")
     # and where none is configured, nothing is
     assert "queue" not in json.loads(run("doctor", "--json").stdout)
+
+
+def test_doctor_names_workers_that_are_sick_or_have_another_default(redis_url):
+    # given a worker of another format, which is not fit for work
+    async def announce():
+        async with connect(redis_url) as client:
+            recipe = {"model": "pocket", "format": "flac", "shifts": 0}
+            about = {"recipe": recipe, "sick": "the disk is full"}
+            await Claims(client, "far", lease=60).heartbeat(about)
+
+    asyncio.run(announce())
+    # when the doctor looks, then both are said
+    facts = json.loads(run("doctor", "--json", OCTET_REDIS_URL=redis_url).stdout)
+    assert "worker far is not fit for work: the disk is full" in facts["workers"]
+    assert "worker far has another default than the API (format flac, here mp3" in facts["workers"]
 
 
 def test_doctor_says_that_the_queue_server_is_away():

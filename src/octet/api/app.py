@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from octet import __version__
 from octet.api import errors
 from octet.api.auth import AccessControl
 from octet.api.middleware import ClientTimeout, Measure, TrailingSlash
 from octet.api.openapi import describe_errors
+from octet.api.proxy import Forwarded
 from octet.api.routes import dead, health, jobs, lab, metrics, models, queue, songs
 from octet.api.state import open_service
 from octet.settings import SeparationSettings, read_settings
@@ -63,9 +65,11 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
         middleware=[
+            Middleware(Forwarded, settings=settings),
             Middleware(TrailingSlash),
             Middleware(Measure, registry=registry),
             Middleware(ClientTimeout, seconds=client_timeout),
+            *_cors(settings),
             Middleware(AccessControl, settings=settings),
             Middleware(errors.CatchAll),
         ],
@@ -76,3 +80,18 @@ def create_app(
     for noun in (health, metrics, jobs, songs, queue, models, dead, lab):
         app.include_router(noun.router)
     return app
+
+
+def _cors(settings: ServiceSettings) -> list[Middleware]:
+    """Lets pages of OCTET_CORS_ORIGINS read the answers; preflights need no key."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Location", "ETag", "Content-Range", "Content-Disposition"],
+        )
+    ]

@@ -36,6 +36,25 @@ class _Pipe:
         return taken
 
 
+def zip_length(
+    entries: Sequence[tuple[str, ObjectHead]], extra: Sequence[tuple[str, bytes]]
+) -> int | None:
+    """Bytes of the archive that `zip_stream` makes of the same; None where ZIP64 is needed,
+    whose records depend on where each entry begins.
+    """
+    songs = sum(head.size for _, head in entries)
+    if songs > zipfile.ZIP64_LIMIT // 2:
+        return None
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        for name, _ in entries:
+            with archive.open(zipfile.ZipInfo(name), "w"):
+                pass
+        for name, data in extra:
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return songs + len(pipe.take())
+
+
 async def zip_stream(
     bucket: Bucket, entries: Sequence[tuple[str, ObjectHead]], extra: Sequence[tuple[str, bytes]]
 ) -> AsyncIterator[bytes]:

@@ -1,10 +1,11 @@
-"""Who may ask: API keys, and browsers that somebody else's page has sent."""
+"""Access: API keys, and what browsers send for pages of other sites."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import ipaddress
+import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from octet.settings import ServiceSettings
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-"""What a load balancer asks for, without a key."""
+"""What a load balancer requests, without a key."""
 
 
 def hash_key(key: str) -> str:
@@ -51,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_binding(settings: ServiceSettings, host: str) -> None:
-    """Without keys, only this machine may ask, unless the operator says otherwise.
+    """Without keys, only this machine is served, unless the operator says otherwise.
 
     Raises:
         SettingError: the API would be open to the network.
@@ -65,14 +66,21 @@ def check_binding(settings: ServiceSettings, host: str) -> None:
 
 
 class AccessControl:
-    """ASGI: turns away who has no key, or, without keys, whoever comes through a browser's
-    page of another site (by DNS rebinding or by a form, an image or a link there).
+    """ASGI: refuses requests without a key; where there are no keys, those that another site's
+    page makes a browser send: by DNS rebinding, or by a form, an image or a link there.
+
+    Without keys and OCTET_OPEN, only names of this machine are answered to. With OCTET_OPEN, a
+    browser has to use a name that nobody else can point here: an address, a name without a dot,
+    this machine's own, or one of OCTET_CORS_ORIGINS.
     """
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app = app
         self._keys = settings.api_keys
-        self._local = not settings.api_keys and not settings.open
+        self._open = settings.open
+        self._origins = settings.cors_origins
+        named = {(urlsplit(origin).hostname or "").lower() for origin in self._origins}
+        self._names = named | {socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -97,12 +105,38 @@ class AccessControl:
                 return None
             hint = "Send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             return 401, "unauthorized", "an API key is needed", hint
-        if self._local and not is_loopback(_host_of(headers)):
-            hint = "Use localhost or 127.0.0.1, or set up keys"
-            return 403, "wrong-host", "this service answers to its own machine only", hint
-        if _is_foreign(headers):
+        if not self._is_own(_host_of(f"//{headers.get('host', '')}"), headers):
+            hint = "Use localhost, set up keys, or list the name in OCTET_CORS_ORIGINS"
+            return 403, "wrong-host", "this service does not answer to this name", hint
+        if self._is_foreign(headers):
             return 403, "wrong-origin", "a page of another site may not ask this service", ""
         return None
+
+    def _is_own(self, host: str, headers: Mapping[str, str]) -> bool:
+        """Whether a page that somebody else wrote cannot have this name."""
+        if is_loopback(host) or host in self._names:
+            return True
+        from_browser = any(name in headers for name in ("sec-fetch-site", "origin", "referer"))
+        return self._open and (not from_browser or _is_nobodys(host))
+
+    def _is_foreign(self, headers: Mapping[str, str]) -> bool:
+        """Whether a browser says that another site's page is behind this request.
+
+        `Sec-Fetch-Site` is the browser's own word, which no page can set; browsers send it to
+        https and to this machine. Elsewhere the page's address has to be the one asked.
+        """
+        if headers.get("origin") in self._origins:
+            return False
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in ("same-origin", "none")
+        page = headers.get("origin") or headers.get("referer")
+        if not page:
+            return False
+        try:
+            return urlsplit(page).netloc != headers.get("host")
+        except ValueError:
+            return True
 
 
 def _key_of(headers: Mapping[str, str]) -> str:
@@ -112,16 +146,17 @@ def _key_of(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key", "").strip()
 
 
-def _host_of(headers: Mapping[str, str]) -> str:
+def _host_of(address: str) -> str:
     try:
-        return urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        return (urlsplit(address).hostname or "").lower()
     except ValueError:
         return ""
 
 
-def _is_foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a browser says that another site's page is behind this request."""
-    if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return True
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+def _is_nobodys(host: str) -> bool:
+    """Whether no public name server can point this name anywhere."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(host) and ("." not in host or host.endswith(".local"))
+    return True

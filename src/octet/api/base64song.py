@@ -22,6 +22,11 @@ LONGEST_REST = 256 * 1024
 """Bytes of the document without the song."""
 
 _PLACE_HOLDER = b'""'
+_LONGEST_ADDRESS = 256
+"""Characters of a data: address before its comma."""
+_ESCAPE = re.compile(rb"\\(u[0-9A-Fa-f]{4}|[^u])", re.DOTALL)
+_PART_OF_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+_SHORT = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _SIGNS = re.compile(rb'\\.|["{}\[\]:,]', re.DOTALL)
 
 
@@ -137,39 +142,95 @@ class Base64Song:
 
 
 class _Decoder:
-    """Base64 (RFC 4648), piece by piece. JSON's escapes of slashes and line breaks are known."""
+    """Base64 (RFC 4648) within a JSON string, piece by piece.
+
+    The string may escape any character, break lines, and begin as a `data:` address.
+    """
 
     def __init__(self) -> None:
-        self._left = b""
+        self._escape = b""  # one that is not whole yet
+        self._head: bytes | None = b""  # what may be the beginning of a data: address
+        self._left = b""  # less than four characters
         self._ended = False
 
     def feed(self, data: bytes) -> bytes:
-        data = self._left + data
-        self._left = b""
-        if b"\\" in data:
-            if data.endswith(b"\\"):
-                data, self._left = data[:-1], b"\\"
-            data = data.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"")
+        """The bytes that these characters complete.
+
+        Raises:
+            RefusedError: 400, they are not base64.
+        """
+        data = self._left + self._without_address(self._unescaped(data))
         whole = len(data) & ~3
-        self._left = data[whole:] + self._left
+        self._left = data[whole:]
         return self._decode(data[:whole])
 
     def finish(self) -> bytes:
-        if self._left:
-            raise _bad_base64()
-        return b""
+        """The bytes that are left at the end of the string.
+
+        Raises:
+            RefusedError: 400, it may not end here.
+        """
+        if self._head is not None and self._head[:5].lower() == b"data:":
+            raise _bad_base64("it is a data: address without a comma")
+        data, self._head, self._left = self._left + (self._head or b""), None, b""
+        if self._escape or len(data) % 4:
+            reason = "it goes on behind its padding" if self._ended else "its padding is missing"
+            raise _bad_base64("it ends within an escape" if self._escape else reason)
+        return self._decode(data)
+
+    def _unescaped(self, data: bytes) -> bytes:
+        if self._escape or b"\\" in data:
+            data = self._escape + data
+            found = _PART_OF_ESCAPE.search(data)
+            self._escape = found.group() if found else b""
+            data = _ESCAPE.sub(_character, data[: len(data) - len(self._escape)])
+        return data.translate(None, b"\r\n")
+
+    def _without_address(self, data: bytes) -> bytes:
+        if self._head is None:
+            return data
+        data = self._head + data
+        if not b"data:".startswith(data[:5].lower()):
+            self._head = None
+            return data
+        address, comma, rest = data.partition(b",")
+        if not comma:
+            if len(data) > _LONGEST_ADDRESS:
+                raise _bad_base64("it is a data: address without a comma")
+            self._head = data
+            return b""
+        if not address.lower().endswith(b";base64"):
+            raise _bad_base64("it is a data: address that is not in base64")
+        self._head = None
+        return rest
 
     def _decode(self, quads: bytes) -> bytes:
         if not quads:
             return b""
         if self._ended:
-            raise _bad_base64()
+            raise _bad_base64("it goes on behind its padding")
         try:
             decoded = binascii.a2b_base64(quads, strict_mode=True)
         except binascii.Error:
-            raise _bad_base64() from None
+            raise _bad_base64(_what_is_wrong(quads)) from None
         self._ended = quads.endswith(b"=")
         return decoded
+
+
+def _character(escape: re.Match[bytes]) -> bytes:
+    """The character that an escape of JSON stands for."""
+    if escape[1].startswith(b"u"):
+        return chr(int(escape[1][1:], 16)).encode("utf-8", "replace")
+    return _SHORT.get(escape[1], escape[1])
+
+
+def _what_is_wrong(quads: bytes) -> str:
+    found = re.search(rb"[^A-Za-z0-9+/=]", quads)
+    if found is None:
+        return "its padding is in the wrong place"
+    if found.group() in b"-_":
+        return "it is base64url, with - and _ in the place of + and /"
+    return f"{found.group().decode('latin-1')!a} stands in it"
 
 
 def _text(word: bytes) -> str | None:
@@ -184,7 +245,10 @@ def _malformed(why: str) -> RefusedError:
     return RefusedError(400, "malformed", f"the JSON document cannot be read: {why}")
 
 
-def _bad_base64() -> RefusedError:
+def _bad_base64(why: str) -> RefusedError:
     return RefusedError(
-        400, "bad-base64", f"{FIELD} is not valid base64", "Encode the file's bytes by RFC 4648"
+        400,
+        "bad-base64",
+        f"{FIELD} is not valid base64: {why}",
+        "Encode the file's bytes by RFC 4648",
     )

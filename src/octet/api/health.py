@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("octet.api")
 
 _LOOK_EVERY = 2.0
-_WARN_EVERY = 5.0
+_WARN_EVERY = 2.0
+_LEAST_ROOM = 1024**3
+"""Bytes of the store below which it is about to be full."""
 _ANSWERS_WITHIN = 2.0
 _UPLOADS_END_WITHIN = timedelta(days=1)
 
@@ -78,18 +80,25 @@ class Health:
         """Finds out, once the queue server answers, whether it may lose jobs, and logs it."""
         self._durability = tuple(await log_durability(self._redis))
 
-    async def watch_workers(self) -> None:
-        """Logs, until cancelled, what is wrong with the workers, and when it is no longer."""
-        known: set[str] = set()
+    async def watch(self) -> None:
+        """Logs, until cancelled, what is wrong with workers and store, and when it no longer is.
+
+        What is seen only once is not logged: workers may take a moment longer to start.
+        """
+        before: set[str] = set()
+        logged: set[str] = set()
         while True:
-            with contextlib.suppress(QueueError):
-                found = set(await disagreements(self._queue, self._default))
-                for line in sorted(found - known):
-                    logger.warning("%s", line)
-                for line in sorted(known - found):
-                    logger.info("no longer: %s", line)
-                known = found
             await asyncio.sleep(_WARN_EVERY)
+            try:
+                found = {*await self._shortages()}
+            except OctetError:
+                continue
+            for line in sorted((found & before) - logged):
+                logger.warning("%s", line)
+            for line in sorted(logged - found):
+                logger.info("no longer: %s", line)
+            logged = (logged & found) | (found & before)
+            before = found
 
     async def trouble(self) -> str:
         """Why no job can be accepted now; empty when one can. The store is asked every 2 s."""
@@ -104,9 +113,16 @@ class Health:
         """What works now, and is not as it should be, one line each.
 
         Raises:
-            QueueUnavailableError: the queue does not answer.
+            QueueError, StorageError: queue or store fail.
         """
-        return [*self._durability, *await disagreements(self._queue, self._default)]
+        return [*self._durability, *await self._shortages()]
+
+    async def _shortages(self) -> list[str]:
+        lines = await worker_warnings(self._queue, self._default)
+        room = await self._buckets.queue.room()
+        if room is not None and room < _LEAST_ROOM:
+            lines.append(f"the store has {room // 1024**2} MiB left")
+        return lines
 
     async def is_full(self) -> bool:
         """Whether too many jobs wait.
@@ -140,22 +156,27 @@ class Health:
         return ""
 
 
-async def disagreements(queue: JobQueue, default: Recipe) -> list[str]:
-    """Which workers announce another default than the API's, one line each.
+async def worker_warnings(queue: JobQueue, default: Recipe) -> list[str]:
+    """What is wrong with the workers, one line each: none is there, one is not fit for work, or
+    has another default than the API.
 
     Raises:
         QueueUnavailableError: the queue does not answer.
     """
-    ours, theirs = default.to_dict(), {}
-    for worker, state in (await queue.workers()).items():
-        recipe = state.about.get("recipe", ours)
-        if recipe != ours:
-            theirs[worker] = recipe
-    return [
-        f"worker {worker} has another default than the API ({_differences(ours, recipe)}); "
-        "it applies to messages of other producers alone"
-        for worker, recipe in theirs.items()
-    ]
+    workers = await queue.workers()
+    if not workers:
+        return ["no worker is alive: jobs are accepted, and wait"]
+    lines, ours = [], default.to_dict()
+    for name, state in workers.items():
+        if sick := state.about.get("sick"):
+            lines.append(f"worker {name} is not fit for work: {sick}")
+        theirs = state.about.get("recipe", ours)
+        if theirs != ours:
+            lines.append(
+                f"worker {name} has another default than the API ({_differences(ours, theirs)}); "
+                "it applies to messages of other producers alone"
+            )
+    return lines
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 
 LONGEST_FIELD = 64 * 1024
 _MOST_FIELDS = 32
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*\"?([\w-]+)'[\w-]*'([^;\s\"]*)\"?", re.IGNORECASE)
+_ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bqBQ]\?[^?]*\?=")
 
 
 class Form:
@@ -96,12 +102,13 @@ class Form:
         self._header = (bytearray(), bytearray())
 
     def _on_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if b"filename" in options or name == "file":
+        header = self._headers.get(b"content-disposition", b"")
+        name = parse_options_header(header)[1].get(b"name", b"").decode("utf-8", "replace")
+        file_name = _file_name(header)
+        if file_name is not None or name == "file":
             if self.file_name is not None:
                 raise _malformed("it holds two files")
-            self.file_name = options.get(b"filename", b"").decode("utf-8", "replace")
+            self.file_name = file_name or ""
             return
         if not name or name in self.fields or len(self.fields) >= _MOST_FIELDS:
             raise _malformed("a field has no name, comes twice, or there are too many")
@@ -123,6 +130,28 @@ class Form:
 
     def _on_form_end(self) -> None:
         self._ended = True
+
+
+def _file_name(header: bytes) -> str | None:
+    """The file's name in a Content-Disposition; None if it has none.
+
+    As RFC 6266 has it, `filename*` (RFC 5987) goes before `filename`, which some clients send as
+    an encoded word (RFC 2047).
+    """
+    found = _EXTENDED.search(header)
+    if found is not None:
+        try:
+            return unquote_to_bytes(found[2]).decode(found[1].decode())
+        except (LookupError, UnicodeDecodeError):
+            pass  # `filename` may be better
+    name = parse_options_header(_EXTENDED.sub(b"", header))[1].get(b"filename")
+    if name is None:
+        return None if found is None else unquote_to_bytes(found[2]).decode("utf-8", "replace")
+    text = name.decode("utf-8", "replace")
+    try:
+        return str(make_header(decode_header(text))) if _ENCODED_WORD.search(text) else text
+    except (LookupError, ValueError, HeaderParseError):
+        return text
 
 
 def _malformed(why: str) -> RefusedError:

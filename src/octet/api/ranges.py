@@ -42,7 +42,7 @@ def send_object(request: Request, bucket: Bucket, head: ObjectHead, name: str) -
     }
     file_format = FORMATS.get(head.key.rpartition(".")[2])
     media_type = file_format.mime if file_format else "application/octet-stream"
-    if etag and etag in request.headers.get("if-none-match", ""):
+    if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     wanted = _range(request, head.size, etag)
     if wanted is None:
@@ -72,6 +72,12 @@ async def send_link(bucket: Bucket, key: str) -> Response | None:
     """A redirect to the store itself; None where it has no addresses."""
     address = await bucket.presign(key, _LINK_LASTS)
     return RedirectResponse(address, 307) if address is not None else None
+
+
+def _matches(condition: str, etag: str) -> bool:
+    """Whether If-None-Match names this object: its etag, also as a weak one, or `*`."""
+    named = [one.strip().removeprefix("W/") for one in condition.split(",")]
+    return named == ["*"] or (bool(etag) and etag in named)
 
 
 def _range(request: Request, size: int, etag: str) -> tuple[int, int] | None:

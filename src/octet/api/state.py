@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
@@ -13,10 +13,12 @@ from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
 from octet.api.errors import busy
 from octet.api.estimate import Estimator
 from octet.api.health import Health
+from octet.errors import QueueError
 from octet.jobs.dead import DeadLetters
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
+from octet.outbound.webhooks import deliver
 from octet.results import publication
 from octet.results.keys import ResultKeys
 from octet.results.recipe import Offer
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from octet.settings import SeparationSettings, ServiceSettings
     from octet.storage.open import Buckets
 
+MOST_IMPORTS = 8
+"""Songs that are fetched by URL at once."""
+_AGAIN_AFTER = 2.0
 SHORT = 100
 """Messages that are read on the spot."""
 
@@ -102,6 +107,7 @@ class Service:
         buckets: the store.
         health: whether these are well.
         estimator: how long songs take.
+        imports: how many songs may be fetched by URL at once.
     """
 
     settings: ServiceSettings
@@ -113,6 +119,7 @@ class Service:
     buckets: Buckets
     health: Health
     estimator: Estimator
+    imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_IMPORTS))
 
     @classmethod
     def of(
@@ -173,7 +180,12 @@ async def open_service(
     health = service.health
     background = [
         asyncio.create_task(work)
-        for work in (health.prepare(), health.look_at_durability(), health.watch_workers())
+        for work in (
+            health.prepare(),
+            health.look_at_durability(),
+            health.watch(),
+            _deliver(redis, service),
+        )
     ]
     try:
         yield service
@@ -183,6 +195,15 @@ async def open_service(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await redis.aclose()
+
+
+async def _deliver(redis: Redis, service: Service) -> None:
+    """Delivers callbacks as workers do, so that none waits for a worker to be there."""
+    while True:
+        try:
+            await deliver(redis, service.settings, service.outbox)
+        except QueueError:
+            await asyncio.sleep(_AGAIN_AFTER)
 
 
 def _service_of(request: Request) -> Service:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from octet.api.errors import InvalidRequestError
+from octet.api.uploads import discard_song
+from octet.errors import KeyReusedError
 from octet.formats import FormatName
 from octet.jobs.job import Callback, JobRequest
 from octet.results.recipe import FIELDS, MOST_SHIFTS
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.api.state import Service
-    from octet.api.uploads import StoredSong
+    from octet.api.uploads import Upload
     from octet.jobs.job import Job
     from octet.results.manifest import Manifest
     from octet.results.recipe import Recipe
@@ -177,7 +179,7 @@ class Accepted:
 
 def job_request(
     service: Service,
-    song: StoredSong,
+    song: Upload,
     recipe: Recipe,
     callbacks: tuple[Callback, ...],
     **more: Any,
@@ -195,9 +197,14 @@ def job_request(
 
 
 async def submit(
-    service: Service, request: JobRequest, *, idempotency_key: str | None = None, digest: str = ""
+    service: Service,
+    song: Upload,
+    request: JobRequest,
+    *,
+    idempotency_key: str | None = None,
+    digest: str = "",
 ) -> Accepted:
-    """Puts a job on the queue, unless its result is there.
+    """Puts a job on the queue, and its song where workers look for it, unless its result is there.
 
     A published result that is what is asked for answers at once, and the callbacks are made. A
     fallback, a result of another recipe (the default has changed), or one of which tracks were
@@ -217,12 +224,20 @@ async def submit(
         await _announce(service, request)
         logger.info("job %s: its result is there already", request.job_id)
         return Accepted(request.job_id, None, manifest, created=False)
-    submission = await service.queue.submit(
-        request,
-        again=job is not None and job.state == "done" and manifest is None,
-        idempotency_key=idempotency_key,
-        digest=digest,
-    )
+    await song.place(service)  # first: a worker may be waiting for the job
+    try:
+        submission = await service.queue.submit(
+            request,
+            again=job is not None and job.state == "done" and manifest is None,
+            idempotency_key=idempotency_key,
+            digest=digest,
+        )
+    except KeyReusedError:
+        if song.temporary:
+            await discard_song(service, song.sha256)
+        raise
+    if not submission.job.ended:
+        await song.place(service)  # again: somebody may have deleted it meanwhile
     if submission.job.state == "done" and not submission.created:
         await _announce(service, request)
     word = "waits" if submission.created else f"is known, {submission.job.state}"

@@ -10,6 +10,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field
 
 from octet.api.errors import not_found
+from octet.api.proxy import address
 from octet.jobs.job import Outcome, Priority, State  # pydantic reads the annotations
 
 if TYPE_CHECKING:
@@ -245,12 +246,13 @@ def plain_view(job: Job, position: int | None = None) -> JobView:
 
 
 def links_of(job_id: str) -> LinksView:
-    """Addresses, without the host."""
+    """Addresses as the client reaches them, without the host."""
+    job, song = address(f"/v1/jobs/{job_id}"), address(f"/v1/songs/{job_id}")
     return LinksView(
-        self=f"/v1/jobs/{job_id}",
-        events=f"/v1/jobs/{job_id}/events",
-        song=f"/v1/songs/{job_id}",
-        archive=f"/v1/songs/{job_id}/archive",
+        self=job,
+        events=f"{job}/events",
+        song=song,
+        archive=f"{song}/archive",
     )
 
 

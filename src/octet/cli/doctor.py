@@ -26,7 +26,13 @@ _ANSWERS_WITHIN = 5.0
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which runtime, precision and device would be used, and why."""
     settings = read_settings(SeparationSettings)
-    facts = {**_machine(), **_packages(), **_choice(settings), **_places(settings), **_queue()}
+    facts = {
+        **_machine(),
+        **_packages(),
+        **_choice(settings),
+        **_places(settings),
+        **_queue(settings),
+    }
     if as_json:
         say_json(facts)
     else:
@@ -71,24 +77,31 @@ def _choice(settings: SeparationSettings) -> dict[str, str]:
     }
 
 
-def _queue() -> dict[str, str]:
-    """What may lose accepted jobs, if a queue server is configured."""
+def _queue(separation: SeparationSettings) -> dict[str, str]:
+    """What may lose accepted jobs, and what is wrong with workers, if a queue is configured."""
+    from octet.api.health import worker_warnings
     from octet.jobs.durability import durability
+    from octet.jobs.queue import JobQueue
     from octet.jobs.server import connect, queue_url
+    from octet.results.recipe import Offer
 
     settings = read_settings(ServiceSettings)
     if not settings.model_fields_set & {"redis_host", "redis_url"}:
         return {}
 
-    async def look() -> list[str]:
+    async def look() -> tuple[list[str], list[str]]:
+        default = Offer.of(separation, {}).default
         async with asyncio.timeout(_ANSWERS_WITHIN), connect(queue_url(settings)) as client:
-            return await durability(client)
+            return await durability(client), await worker_warnings(JobQueue(client), default)
 
     try:
-        found = asyncio.run(look())
+        found, workers = asyncio.run(look())
     except (OctetError, TimeoutError) as error:
         return {"queue": f"does not answer: {error}" if str(error) else "does not answer"}
-    return {"queue": "; ".join(found) or "keeps what it has accepted"}
+    return {
+        "queue": "; ".join(found) or "keeps what it has accepted",
+        "workers": "; ".join(workers) or "are fit, and have this default",
+    }
 
 
 def _places(settings: SeparationSettings) -> dict[str, str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from octet.jobs.claims import Claims
+from octet.jobs.server import connect
 from tests.api.answers import problem
 from tests.api.songs import song
+from tests.api.worker import offer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
     import pytest
 
+    from octet.settings import ServiceSettings
     from tests.api.conftest import Start
     from tests.api.worker import StandIn
 
@@ -29,9 +34,55 @@ def test_readiness_names_settings_of_the_queue_server_that_lose_jobs(api: httpx.
     # given a queue server that writes nothing to disk, as those of the tests are
     until = time.monotonic() + 20
     # when it has been looked at, then the service is ready, and says so
-    while not (warnings := api.get("/readyz").json()["warnings"]):
+    while len(warnings := api.get("/readyz").json()["warnings"]) < 2:
         assert time.monotonic() < until
-    assert [warning.partition(":")[0] for warning in warnings] == ["appendonly is no"]
+    assert [warning.partition(":")[0] for warning in warnings] == [
+        "appendonly is no",
+        "no worker is alive",
+    ]
+
+
+def test_readiness_and_log_name_workers_that_are_sick_or_have_another_default(
+    api: httpx.Client, settings: ServiceSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given a service, and a worker of another format, which is not fit for work
+    recipe = {**offer_of(settings).default.to_dict(), "format": "flac", "bitrate": None}
+    announce(settings, "far", {"recipe": recipe, "sick": "the disk is full"})
+    # when it is looked at, then both are said, and the service is ready all the same
+    answer = api.get("/readyz")
+    assert answer.status_code == 200
+    warnings = answer.json()["warnings"][-2:]
+    assert warnings[0] == "worker far is not fit for work: the disk is full"
+    assert "worker far has another default than the API (format flac, here mp3" in warnings[1]
+    # and the log says each of them once, and that they are over once they are
+    with caplog.at_level("INFO", "octet.api"):
+        until = time.monotonic() + 30
+        while caplog.text.count("another default than the API") < 1:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        announce(settings, "far", {})
+        while "no longer: worker far is not fit" not in caplog.text:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    assert len([line for line in caplog.messages if line == warnings[0]]) == 1
+
+
+def announce(settings: ServiceSettings, worker: str, about: dict[str, Any]) -> None:
+    """A worker's heartbeat."""
+
+    async def beat() -> None:
+        assert settings.redis_url is not None
+        async with connect(settings.redis_url.get_secret_value()) as client:
+            await Claims(client, worker, lease=60).heartbeat(about)
+
+    asyncio.run(beat())
+
+
+def test_methods_that_clients_make_up_are_no_labels(api: httpx.Client) -> None:
+    for number in range(3):
+        assert api.request(f"MADE{number}", "/v1/jobs").status_code == 405
+        assert api.request(f"MADE{number}", "/nowhere").status_code == 404
+    assert "MADE" not in api.get("/metrics").text
 
 
 def test_without_a_queue_nothing_is_accepted(start: Start) -> None:

@@ -58,6 +58,9 @@ def test_an_estimate_goes_by_what_finished(
 
         api.post("/v1/jobs", content=song(1))
         worker.finish()
+        # a job that was answered by a result that was there already says nothing
+        api.post("/v1/jobs?shifts=1", content=song(1))
+        worker.finish(total=60)
         known = api.post("/v1/estimate", json={"seconds": 60}).json()
         by_size = api.post("/v1/estimate", json={"bytes": 6000}).json()
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from octet.tracks import TRACKS
 from tests.api.answers import problem
+from tests.api.conftest import PLAIN, serving
 from tests.api.songs import name_of, song
 from tests.api.worker import track_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import httpx
-
+    from octet.settings import ServiceSettings
     from tests.api.worker import StandIn
 
 NAME = name_of(song(1))
@@ -168,3 +173,86 @@ def test_delete_leaves_nothing(published: httpx.Client, store: Path) -> None:
 def test_what_is_being_worked_on_is_not_deleted(published: httpx.Client) -> None:
     published.post("/v1/jobs?format=flac", content=song(1))
     assert problem(published.delete(f"/v1/songs/{NAME}"), 409) == "conflict"
+
+
+def test_an_upload_without_a_result_is_deleted_too(api: httpx.Client, store: Path) -> None:
+    # given a song whose job was cancelled
+    api.post("/v1/jobs", content=song(1))
+    api.delete(f"/v1/jobs/{NAME}")
+    # when it is deleted, then the answer says so, once
+    assert api.delete(f"/v1/songs/{NAME}").status_code == 204
+    assert not (store / "demucs-bucket" / "queue" / f"{NAME}.mp3").exists()
+    assert problem(api.delete(f"/v1/songs/{NAME}"), 404) == "not-found"
+
+
+def test_a_job_that_comes_in_during_a_deletion_has_its_song(api: httpx.Client, store: Path) -> None:
+    # given a client that deletes a song again and again
+    upload = store / "demucs-bucket" / "queue" / f"{NAME}.mp3"
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            # when others send it at the same moment
+            posts = [pool.submit(api.post, "/v1/jobs", content=song(1)) for _ in range(2)]
+            deletions = [pool.submit(api.delete, f"/v1/songs/{NAME}") for _ in range(2)]
+            assert {post.result().status_code for post in posts} <= {200, 202}
+            assert {one.result().status_code for one in deletions} <= {204, 404, 409}
+            # then the job that waits now has its song
+            assert api.get(f"/v1/jobs/{NAME}").json()["state"] == "waiting"
+            assert upload.read_bytes() == song(1)
+            api.delete(f"/v1/jobs/{NAME}")
+
+
+@pytest.mark.parametrize("place", ["", "/tracks/vocals", "/archive"])
+def test_a_head_is_the_answer_without_its_body(published: httpx.Client, place: str) -> None:
+    whole = published.get(f"/v1/songs/{NAME}{place}")
+    head = published.head(f"/v1/songs/{NAME}{place}")
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) == len(whole.content)
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert published.head(f"/v1/songs/{'0' * 64}{place}").status_code == 404
+
+
+@pytest.mark.parametrize("condition", ["*", "W/{etag}", '"other", {etag}'])
+def test_a_condition_that_holds_is_answered_without_the_track(
+    published: httpx.Client, condition: str
+) -> None:
+    address = f"/v1/songs/{NAME}/tracks/vocals"
+    etag = published.head(address).headers["etag"]
+    named = {"If-None-Match": condition.format(etag=etag)}
+    assert published.get(address, headers=named).status_code == 304
+    part = {"If-None-Match": etag[:-2] + '"'}
+    assert published.get(address, headers=part).status_code == 200
+
+
+def test_readers_during_a_replacement_get_tracks_of_one_set(
+    settings: ServiceSettings, published: httpx.Client, worker: StandIn, store: Path
+) -> None:
+    # given a published result, and a service with another default
+    old = published.get(f"/v1/songs/{NAME}").json()["tracks"]["vocals"]["sha256"]
+    ended = threading.Event()
+    seen: set[str] = set()
+
+    def read() -> None:
+        with httpx.Client(base_url=published.base_url, verify=PLAIN) as client:
+            while not ended.is_set():
+                before = client.get(f"/v1/songs/{NAME}").json()["tracks"]["vocals"]
+                answer = client.get(f"/v1/songs/{NAME}/tracks/vocals")
+                after = client.get(f"/v1/songs/{NAME}").json()["tracks"]["vocals"]
+                assert answer.status_code == 200, answer.text
+                digest = hashlib.sha256(answer.content).hexdigest()
+                assert digest in (before["sha256"], after["sha256"])
+                seen.add(digest)
+
+    # when two read it all the time while it is replaced, by fallbacks and by complete ones
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        worker.bytes_of = lambda song, track: f"new {track} of {song}\n".encode() * 90_000
+        with serving(settings, overlap=0.5) as url:
+            assert httpx.post(f"{url}/v1/jobs", content=song(1), verify=PLAIN).status_code == 202
+            worker.finish()
+        time.sleep(0.3)
+        ended.set()
+        # then what they got was of the set that stood before or after
+        for reader in readers:
+            reader.result()
+    assert old in seen
+    assert len(seen) == 2

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse
 
 from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.views import HealthView
-from octet.errors import QueueError
+from octet.errors import OctetError
 
 router = APIRouter(tags=["health"])
 
@@ -29,8 +29,8 @@ original, full, instrumental, acapella).</p>
 <p>Send a song: <code>curl -F file=@song.mp3 http://HOST:PORT/v1/jobs</code><br>
 Look at it: <code>curl http://HOST:PORT/v1/jobs/ID</code><br>
 Fetch its tracks: <code>curl -OJ http://HOST:PORT/v1/songs/ID/archive</code></p>
-<p>All calls are described in <a href="/docs">/docs</a> and
-<a href="/openapi.json">/openapi.json</a>.</p>
+<p>All calls are described in <a href="docs">/docs</a> and
+<a href="openapi.json">/openapi.json</a>.</p>
 </body>
 </html>
 """
@@ -62,7 +62,7 @@ async def readyz(service: ServiceHere, response: Response) -> HealthView:
         return HealthView(status="unavailable", reason=trouble)
     try:
         warnings = await service.health.warnings()
-    except QueueError:
+    except OctetError:
         warnings = []
     return HealthView(status="ok", warnings=warnings)
 

@@ -8,24 +8,32 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator  # noqa: TC003  # FastAPI reads it
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from octet.api.errors import RefusedError, not_found
+from octet.api.errors import RefusedError, busy, not_found
 from octet.api.multipart import Form
 from octet.api.openapi import problems
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.submission import JobOptions, clean_name, job_request, read_options, submit
-from octet.api.uploads import LONGEST_JSON, StoredSong, check_length, measure_song, store_song
+from octet.api.uploads import (
+    LONGEST_JSON,
+    Upload,
+    body_of,
+    check_length,
+    measure_song,
+    receive_song,
+)
 from octet.api.views import (
     JobId,
     JobPage,
     JobView,
     find_job,
     finished_view,
+    links_of,
     plain_view,
     split_id,
     view_job,
@@ -41,6 +49,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 logger = logging.getLogger("octet.api")
 
 _ENDED = ("done", "failed", "cancelled")
+LONGEST_IMPORT = 300.0
+"""Seconds that an import by URL may hold its request."""
+
 _UNRECORDED_EVERY = 2.0
 """Seconds between looks at a message of somebody else, which has no record yet."""
 
@@ -107,21 +118,21 @@ async def submit_job(
 ) -> JobView:
     """Takes a song and puts it on the queue, once for the same song and options."""
     await service.check_room()
-    song, options = await _take_in(service, request)
-    recipe = service.offer.resolve(options.given)
-    job = job_request(
-        service,
-        song,
-        recipe,
-        options.callbacks(),
-        priority=options.priority,
-        name=options.name or "",
-    )
-    accepted = await submit(
-        service, job, idempotency_key=idempotency_key, digest=_digest(song, options)
-    )
+    async with _receive(service, request) as (song, options):
+        recipe = service.offer.resolve(options.given)
+        job = job_request(
+            service,
+            song,
+            recipe,
+            options.callbacks(),
+            priority=options.priority,
+            name=options.name or "",
+        )
+        accepted = await submit(
+            service, song, job, idempotency_key=idempotency_key, digest=_digest(song, options)
+        )
     response.status_code = 202 if accepted.created else 200
-    response.headers["Location"] = f"/v1/jobs/{accepted.id}"
+    response.headers["Location"] = links_of(accepted.id).self
     if accepted.job is None:
         return finished_view(accepted.id)
     return await view_job(service, accepted.job)
@@ -220,45 +231,58 @@ async def _until_closing(
         await views.aclose()
 
 
-async def _take_in(service: Service, request: Request) -> tuple[StoredSong, JobOptions]:
+@contextlib.asynccontextmanager
+async def _receive(service: Service, request: Request) -> AsyncIterator[tuple[Upload, JobOptions]]:
+    """The song of a request and its options; what is known before the body is checked first."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     check_length(request.headers.get("content-length", ""), service.settings.max_upload)
+    query = dict(request.query_params)
     if kind == "multipart/form-data":
-        return await _from_form(service, request)
-    if kind == "application/json":
-        return await _from_json(service, request)
-    options = read_options(dict(request.query_params))
-    service.offer.resolve(options.given)
-    return await store_song(service, request.stream()), options
+        service.offer.resolve(read_options(query).given)
+        form = Form(request.headers["content-type"], body_of(request))
+        async with (
+            aclosing(form.file) as chunks,
+            receive_song(service, chunks) as song,
+        ):
+            options = read_options({**query, **form.fields})
+            if options.name is None and form.file_name:
+                options = options.model_copy(update={"name": clean_name(form.file_name)})
+            yield song, options
+    elif kind == "application/json":
+        fields = await _read_json(request)
+        url, key = fields.pop("url", None), fields.pop("object", None)
+        options = read_options({**query, **fields})
+        service.offer.resolve(options.given)
+        async with _elsewhere(service, url, key) as song:
+            yield song, options
+    else:
+        options = read_options(query)
+        service.offer.resolve(options.given)
+        async with receive_song(service, body_of(request)) as song:
+            yield song, options
 
 
-async def _from_form(service: Service, request: Request) -> tuple[StoredSong, JobOptions]:
-    form = Form(request.headers["content-type"], request.stream())
-    async with aclosing(form.file) as chunks:
-        song = await store_song(service, chunks)
-    options = read_options({**request.query_params, **form.fields})
-    if options.name is None and form.file_name:
-        options = options.model_copy(update={"name": clean_name(form.file_name)})
-    return song, options
-
-
-async def _from_json(service: Service, request: Request) -> tuple[StoredSong, JobOptions]:
-    fields = await _read_json(request)
-    url, key = fields.pop("url", None), fields.pop("object", None)
-    options = read_options({**request.query_params, **fields})
-    service.offer.resolve(options.given)
+@contextlib.asynccontextmanager
+async def _elsewhere(service: Service, url: object, key: object) -> AsyncIterator[Upload]:
+    """A song that lies at an address or in the bucket; the request waits until it is here."""
     if isinstance(url, str) and key is None:
+        if service.imports.locked():
+            raise busy("too many songs are being fetched")
         guard = Guard(service.settings.allow_hosts)
-        async with fetch(url, guard, limit=service.settings.max_upload) as remote:
-            return await store_song(service, remote.chunks), options
-    if isinstance(key, str) and url is None:
-        return await measure_song(service, key), options
-    raise RefusedError(400, "no-song", "the document needs either 'url' or 'object', a text")
+        async with service.imports, AsyncExitStack() as stack:
+            limit = service.settings.max_upload
+            async with fetch(url, guard, limit=limit, total=LONGEST_IMPORT) as remote:
+                song = await stack.enter_async_context(receive_song(service, remote.chunks))
+            yield song
+    elif isinstance(key, str) and url is None:
+        yield await measure_song(service, key)
+    else:
+        raise RefusedError(400, "no-song", "the document needs either 'url' or 'object', a text")
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body_of(request):
         body += chunk
         if len(body) > LONGEST_JSON:
             raise RefusedError(413, "limit", "the JSON document is too large")
@@ -271,7 +295,11 @@ async def _read_json(request: Request) -> dict[str, Any]:
     return fields
 
 
-def _digest(song: StoredSong, options: JobOptions) -> str:
+def _digest(song: Upload, options: JobOptions) -> str:
     """What two requests under one Idempotency-Key must have in common."""
     text = json.dumps([song.sha256, options.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+for path, endpoint in (("", list_jobs), ("/{job_id}", get_job)):
+    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

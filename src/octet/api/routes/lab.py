@@ -15,7 +15,7 @@ from octet.api.published import Result, send_track
 from octet.api.ranges import send_object
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.submission import job_request, submit
-from octet.api.uploads import check_length, store_song
+from octet.api.uploads import body_of, check_length, receive_song
 from octet.api.views import ReasonView, split_id
 from octet.errors import ObjectMissingError
 from octet.jobs.job import Callback
@@ -79,12 +79,11 @@ async def separate(request: Request, service: ServiceHere) -> dict[str, str]:
     await service.check_room()
     limit = service.settings.max_upload
     check_length(request.headers.get("content-length", ""), limit, share=0.75)
-    document = Base64Song(request.stream())
-    async with aclosing(document.song) as chunks:
-        song = await store_song(service, chunks)
-    recipe = service.offer.resolve({"model": _model(document.fields)})
-    job = job_request(service, song, recipe, _callbacks(document.fields))
-    await submit(service, job)
+    document = Base64Song(body_of(request))
+    async with aclosing(document.song) as chunks, receive_song(service, chunks) as song:
+        recipe = service.offer.resolve({"model": _model(document.fields)})
+        job = job_request(service, song, recipe, _callbacks(document.fields))
+        await submit(service, song, job)
     await service.queue.choose(song.sha256, job.key, recipe.fingerprint)
     return {"hash": song.sha256, "reason": "Song enqueued for separation"}
 

@@ -9,11 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from starlette.responses import StreamingResponse
 
-from octet.api.archive import zip_stream
+from octet.api.archive import zip_length, zip_stream
 from octet.api.errors import RefusedError, not_found
 from octet.api.openapi import problems
 from octet.api.published import find_result, send_track
-from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
+from octet.api.uploads import discard_song, is_needed
 from octet.api.views import JobId, split_id
 from octet.results import publication
 from octet.results.keys import ResultKeys
@@ -64,11 +65,6 @@ async def get_track(
     return await send_track(request, service, result.keys, name)
 
 
-router.add_api_route(
-    "/{song_id}/tracks/{track}", get_track, methods=["HEAD"], include_in_schema=False
-)
-
-
 @router.get(
     "/{song_id}/archive",
     response_class=Response,
@@ -78,7 +74,7 @@ router.add_api_route(
     },
     summary="All tracks in one archive",
 )
-async def get_archive(service: ServiceHere, song_id: JobId) -> Response:
+async def get_archive(request: Request, service: ServiceHere, song_id: JobId) -> Response:
     """The tracks and the manifest as a zip archive, not compressed."""
     result = await find_result(service, song_id)
     bucket = service.buckets.output
@@ -86,11 +82,17 @@ async def get_archive(service: ServiceHere, song_id: JobId) -> Response:
         *(bucket.head(entry.key) for entry in result.manifest.tracks.values())
     )
     names = [f"{name}.{result.keys.extension}" for name in result.manifest.tracks]
+    files = list(zip(names, heads, strict=True))
     document = result.manifest.to_json().encode()
+    extra = [("manifest.json", document)]
+    headers = {"Content-Disposition": disposition(f"{result.name}.zip")}
+    length = zip_length(files, extra)
+    if length is not None:
+        headers["Content-Length"] = str(length)
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="application/zip")
     return StreamingResponse(
-        zip_stream(bucket, list(zip(names, heads, strict=True)), [("manifest.json", document)]),
-        media_type="application/zip",
-        headers={"Content-Disposition": disposition(f"{result.name}.zip")},
+        zip_stream(bucket, files, extra), media_type="application/zip", headers=headers
     )
 
 
@@ -104,21 +106,19 @@ async def get_archive(service: ServiceHere, song_id: JobId) -> Response:
 async def delete_song(service: ServiceHere, song_id: JobId) -> Response:
     """Deletes the tracks and the manifest; for a song's plain name also the uploaded song."""
     song, recipe = split_id(song_id)
-    if await _is_wanted(service, song):
+    if await is_needed(service, song):
         raise RefusedError(409, "conflict", "a job of this song waits or runs", "Cancel it first")
-    manifest = await service.find_manifest(song, recipe)
-    if manifest is not None:
-        await publication.withdraw(service.buckets.output, ResultKeys(song, recipe))
-    if not recipe:
-        await service.buckets.queue.delete(f"queue/{song}.mp3")
-    if manifest is None:
-        raise not_found("published result of this song")
+    published = await publication.withdraw(service.buckets.output, ResultKeys(song, recipe))
+    uploaded = not recipe and await discard_song(service, song)
+    if not (published or uploaded):
+        raise not_found("published result or uploaded song of this name")
     logger.info("song %s was deleted", song_id)
     return Response(status_code=204)
 
 
-async def _is_wanted(service: Service, song: str) -> bool:
-    running = await service.queue.jobs(state="running", limit=1000)
-    if any(job.song == song for job in running.jobs):
-        return True
-    return song in await service.reader.songs()
+for path, endpoint in (
+    ("/{song_id}", get_manifest),
+    ("/{song_id}/tracks/{track}", get_track),
+    ("/{song_id}/archive", get_archive),
+):
+    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
