@@ -133,7 +133,7 @@ SAMPLES = {
     "OCTET_MAX_BYTES": "1000",
     "OCTET_MAX_SECONDS": "60",
     "OCTET_MAX_CHANNELS": "2",
-    "OCTET_DAMAGED": "skip",
+    "OCTET_DAMAGED": "refuse",
     "REDIS_HOST": "queue.example",
     "REDIS_PORT": "6380",
     "OCTET_REDIS_URL": "rediss://queue.example/1",

@@ -84,9 +84,9 @@ class SeparationSettings(BaseSettings):
     )
     max_channels: int = Field(32, ge=1, description="Most channels accepted in a song.")
     damaged: DamagedName = Field(
-        "refuse",
+        "skip",
         description="What becomes of a song that is damaged in a place: `skip` puts silence of the"
-        " same length there, and says so in the manifest.",
+        " same length there, and says so; `refuse` refuses the song.",
     )
 
     @property

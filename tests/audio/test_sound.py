@@ -255,6 +255,21 @@ def test_the_seconds_of_silence_are_counted(tmp_path):
         assert whole_one.silenced == 0
 
 
+def test_a_song_that_is_mostly_damage_is_refused(tmp_path):
+    # given an MP3 of 20 s of which a quarter is overwritten, in its middle
+    path = song(tmp_path, Encoding("mp3", bitrate=192), 20 * 44_100)
+    data = bytearray(path.read_bytes())
+    quarter = len(data) // 4
+    data[quarter : 2 * quarter] = bytes(quarter)
+    spoilt = written(tmp_path, bytes(data))
+
+    with (
+        pytest.raises(DamagedAudioError, match=r"of 20\.\d s cannot be decoded"),
+        SongReader(spoilt, SKIP) as reader,
+    ):
+        list(reader.blocks())
+
+
 @pytest.mark.parametrize("name", ["flac", "ogg", "opus", "m4a"])
 def test_damage_in_other_formats_is_skipped_as_well(tmp_path, name):
     path = song(tmp_path, Encoding(name), 300_000, rate=48000)

@@ -44,6 +44,17 @@ def test_a_result_answers_its_own_recipe_alone(asked: Recipe, answers: bool) -> 
     assert manifest().answers(asked) is answers
 
 
+def test_what_becomes_of_damage_matters_to_damaged_songs_alone() -> None:
+    skip, refuse = replace(DEFAULT, damaged="skip"), replace(DEFAULT, damaged="refuse")
+
+    for made in (manifest(skip), manifest(refuse)):
+        assert made.answers(skip)
+        assert made.answers(refuse)
+    silenced = manifest(skip, silenced=0.5)
+    assert silenced.answers(skip)
+    assert not silenced.answers(refuse)
+
+
 def test_a_fallback_answers_nobody_and_says_why() -> None:
     made = manifest(reason="htdemucs failed (it broke); this was made by pocket")
 

@@ -23,7 +23,7 @@ def test_who_asks_for_nothing_gets_the_default_and_the_plain_names() -> None:
 
     recipe = here.resolve({})
 
-    assert recipe == Recipe("htdemucs", "flac", bits=24, shifts=2)
+    assert recipe == Recipe("htdemucs", "flac", bits=24, shifts=2, damaged="skip")
     assert here.key(recipe) == ""
 
 
@@ -46,7 +46,7 @@ def test_who_asks_for_what_is_the_default_gets_the_default() -> None:
         {"bitrate": 192},
         {"overlap": 0.5},
         {"shifts": 1},
-        {"damaged": "skip"},
+        {"damaged": "refuse"},
         {"tracks": ["vocals"]},
         {"format": "flac", "bits": 24},
     ],

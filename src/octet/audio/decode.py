@@ -31,6 +31,9 @@ _BLOCK = 1 << 15
 _JUNK = 1 << 16
 """Bytes after the sound of a WAV that are taken for nothing."""
 
+_MOST_SILENCED = 0.1
+"""Share of a song, beyond the first second, that may be silence in the place of what is damaged."""
+
 
 class SongReader:
     """A song's file, opened and tried: its first samples could be decoded.
@@ -78,6 +81,12 @@ class SongReader:
             with self._opened(link) as stream:
                 yield from self._at_the_songs_rate(stream, stream.frames())
         self._check_size()
+        if self.silenced > 1.0 + _MOST_SILENCED * self._seconds:
+            raise DamagedAudioError(
+                f"{self.source.path} is broken: {self.silenced:.1f} of {self._seconds:.1f} s"
+                " cannot be decoded",
+                AGAIN,
+            )
 
     def close(self) -> None:
         """Closes the file."""

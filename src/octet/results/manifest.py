@@ -144,7 +144,8 @@ class Manifest:
 
     def is_of(self, recipe: Recipe) -> bool:
         """Whether this is a result of the recipe, be it a fallback."""
-        return self.recipe.includes(recipe)
+        whole = not self.song.silenced or recipe.damaged == "skip"
+        return whole and self.recipe.includes(recipe)
 
     def _has_tracks_of(self, recipe: Recipe) -> bool:
         # A track may have been removed since; of a result with all tracks, all have to be left.

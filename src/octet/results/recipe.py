@@ -83,8 +83,12 @@ class Recipe:
         return {**self.settings, **({"tracks": list(self.tracks)} if self.tracks else {})}
 
     def includes(self, other: Recipe) -> bool:
-        """Whether a result of this recipe holds all that one of the other would hold."""
-        if self.settings != other.settings:
+        """Whether a result of this recipe holds all that one of the other would hold.
+
+        What becomes of damaged places is not compared: it makes a difference to damaged songs
+        alone, and their manifests tell.
+        """
+        if replace(self, tracks=(), damaged="") != replace(other, tracks=(), damaged=""):
             return False
         return not self.tracks or (bool(other.tracks) and {*other.tracks} <= {*self.tracks})
 

@@ -94,7 +94,7 @@ class Separator:
         self.overlap = overlap
         self.shifts = shifts
         self.seed = seed
-        self.limits = limits or Limits()
+        self.limits = limits or Limits(damaged="skip")
         self.scratch = scratch or default_scratch()
 
     @classmethod
