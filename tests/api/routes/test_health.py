@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from octet.settings import ServiceSettings
     from tests.api.conftest import Start
-    from tests.api.worker import StandIn
 
 
 def test_healthy(api: httpx.Client) -> None:
@@ -78,13 +77,6 @@ def announce(settings: ServiceSettings, worker: str, about: dict[str, Any]) -> N
     asyncio.run(beat())
 
 
-def test_methods_that_clients_make_up_are_no_labels(api: httpx.Client) -> None:
-    for number in range(3):
-        assert api.request(f"MADE{number}", "/v1/jobs").status_code == 405
-        assert api.request(f"MADE{number}", "/nowhere").status_code == 404
-    assert "MADE" not in api.get("/metrics").text
-
-
 def test_without_a_queue_nothing_is_accepted(start: Start) -> None:
     api = start(redis_url=None, redis_host="127.0.0.1", redis_port=1, ready=False)
     answer = api.get("/readyz")
@@ -139,18 +131,3 @@ def test_an_unforeseen_error_is_told_without_details(
     assert problem(answer, 500) == "internal"
     assert "file.py" not in answer.text
     assert "ZeroDivisionError" in caplog.text
-
-
-def test_figures(api: httpx.Client, worker: StandIn) -> None:
-    api.post("/v1/jobs", content=song(1))
-    api.post("/v1/jobs", content=song(2))
-    worker.finish()
-    api.get("/v1/jobs/made-up")
-
-    text = api.get("/metrics").text
-
-    assert "octet_queue_up 1.0" in text
-    assert "octet_queue_depth 1.0" in text
-    assert 'octet_jobs{state="done"} 1.0' in text
-    assert 'octet_http_requests_total{method="POST",route="/v1/jobs",status="202"} ' in text
-    assert "made-up" not in text
