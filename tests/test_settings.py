@@ -159,6 +159,8 @@ SAMPLES = {
     "OCTET_ALLOW_HOSTS": "10.0.0.0/8,localhost",
     "OCTET_WEBHOOK_SECRET": "whsec_" + "A" * 32,
     "OCTET_KEEP_DAYS": "7",
+    "OCTET_KEEP_RESULTS": "7",
+    "OCTET_KEEP_UPLOADS": "7",
     "OCTET_MAX_DEAD": "100",
     "OCTET_MAX_DELIVERIES": "200",
     "OCTET_WORKER_ID": "worker-1",

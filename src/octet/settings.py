@@ -205,6 +205,13 @@ class ServiceSettings(BaseSettings):
         100_000, ge=1, description="Callbacks kept until they arrive; beyond, the oldest likewise."
     )
 
+    keep_results: float | None = Field(
+        None, gt=0, description="Days for which results stay in the store; for ever if unset."
+    )
+    keep_uploads: float | None = Field(
+        None, gt=0, description="Days for which uploads without a job stay; for ever if unset."
+    )
+
     worker_id: str | None = Field(None, description="Name of a worker; made if unset.")
     lease: float = Field(30, gt=0.5, description="Seconds after which a silent worker has lost.")
     grace: float = Field(

@@ -18,6 +18,7 @@ from octet.jobs.reaper import Reaper
 from octet.outbound.webhooks import deliver
 from octet.results.publication import sweep
 from octet.worker import failpoints
+from octet.worker.retention import expire
 from octet.worker.retry import end
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Housekeeping:
             most_letters=context.service.max_dead,
             most_deliveries=context.service.max_deliveries,
         )
+        self._queue = JobQueue(client, context.offer.complete)
         self._reaped = False
         self._trouble = {"queue": "the queue has not answered yet", "store": ""}
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,6 +77,7 @@ class Housekeeping:
             _again(service.lease / 3, self._heartbeat, health.changed),
             _again(REAP_EVERY, self._reap),
             _again(_SWEEP_EVERY, self._sweep),
+            _again(_SWEEP_EVERY, lambda: expire(self._context.buckets, self._queue, service)),
             _again(_AFTER_A_FAULT, self._deliver),
             _again(_DURABILITY_EVERY, lambda: log_durability(self._client)),
         ]
@@ -100,7 +103,8 @@ class Housekeeping:
         self._reaped = True
 
     async def _sweep(self) -> None:
-        await sweep(self._context.buckets.output, _STAGED_LONG_AGO)
+        for bucket in (self._context.buckets.output, self._context.buckets.queue):
+            await sweep(bucket, _STAGED_LONG_AGO)
 
     async def _deliver(self) -> None:
         def count(attempt: Attempt) -> None:
@@ -112,7 +116,7 @@ class Housekeeping:
         """Looks whether queue and store answer, for /readyz, and how many jobs wait."""
         self._context.metrics.fit.set(self._context.health.fit)
         async with self._noted("queue"):
-            depth = await JobQueue(self._client).depth()
+            depth = await self._queue.depth()
             self._context.metrics.queue_depth.set(depth)
         async with self._noted("store"):
             with contextlib.suppress(ObjectMissingError):
