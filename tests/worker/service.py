@@ -226,6 +226,15 @@ class Service:
                     return job
                 await asyncio.sleep(0.02)
 
+    async def waits_again(self, job_id: str, seconds: float = 30.0) -> Job:
+        """The job once an attempt has failed and it waits for the next."""
+        async with asyncio.timeout(seconds):
+            while True:
+                job = await self.queue.get(job_id)
+                if job is not None and job.state == "waiting" and job.error is not None:
+                    return job
+                await asyncio.sleep(0.02)
+
     async def running_any(self, seconds: float = 60.0) -> None:
         """Returns once any job runs, or none waits."""
         async with asyncio.timeout(seconds):

@@ -69,14 +69,17 @@ async def test_a_missing_song_is_tried_three_times(service: Service) -> None:
 
 
 async def test_a_song_may_come_after_its_message(service: Service) -> None:
+    # given a message that a worker has taken before its song was there
     await service.push(name_of(song()))
-
     async with service.worker():
-        await service.running(name_of(song()))
+        await service.waits_again(name_of(song()))
+
+        # when the song comes, then the job finds it
         name = await service.put(song())
         job = await service.ended(name)
 
     assert job.outcome == "complete"
+    assert 2 <= job.attempts <= 3
 
 
 @pytest.mark.parametrize(
