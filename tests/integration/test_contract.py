@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(240)
 
-SIGNING_SECRET = "whsec_" + base64.b64encode(b"a secret of these tests").decode()
+SIGNING_SECRET = "whsec_" + base64.b64encode(b"a secret of these tests alone").decode()
 
 
 @dataclass(frozen=True)

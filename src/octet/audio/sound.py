@@ -252,7 +252,9 @@ def clock(seconds: float) -> str:
 
 def bits_of(context: av.AudioCodecContext) -> int | None:
     """Bits a sample of a lossless codec, None of a lossy one."""
-    name, extra, kind = context.codec.name, context.extradata or b"", context.format.name
+    name, extra = context.codec.name, context.extradata or b""
+    # A header that names no channels leaves the decoder without a kind of samples, too.
+    kind = context.format.name if context.format else ""
     if name in ("pcm_alaw", "pcm_mulaw"):
         return None
     if name in ("pcm_dvd", "truehd", "mlp"):
