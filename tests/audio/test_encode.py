@@ -163,14 +163,6 @@ def test_tags_and_cover_are_carried_over(tmp_path, name, picture):
     assert info.cover == cover
 
 
-def test_a_wav_carries_tags_but_no_cover(tmp_path):
-    path = tmp_path / "track.wav"
-
-    encoded(path, sound(900), Encoding("wav"), tags={"title": "T"}, cover=Cover(b"", "image/png"))
-
-    assert (probe(path).tags["title"], probe(path).cover) == ("T", None)
-
-
 @pytest.mark.parametrize("encoding", ALL_FORMATS, ids=str)
 def test_hostile_tags_and_a_broken_cover_do_no_harm(tmp_path, encoding):
     path = file_of(tmp_path, encoding)
