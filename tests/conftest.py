@@ -10,10 +10,10 @@ import pytest
 
 from octet.jobs.server import connect
 from tests.ceph import ceph
-from tests.servers import BINARIES, QueueServer
+from tests.servers import BINARIES, QueueServer, QueueServers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -54,16 +54,20 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def queue_servers(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], QueueServer]]:
-    """Starts the server of a kind when it is first asked for; all end with the session."""
-    running: dict[str, QueueServer] = {}
+) -> Iterator[QueueServers]:
+    """Starts the server of a kind when it is first asked for; all end with the session.
 
-    def start(kind: str) -> QueueServer:
-        if kind not in running:
+    Programs that outlive a test would take part in the next one's work: they have a server of
+    their own, under the name of whose it is.
+    """
+    running: dict[tuple[str, str], QueueServer] = {}
+
+    def start(kind: str, whose: str = "everyone") -> QueueServer:
+        if (kind, whose) not in running:
             server = QueueServer(kind, tmp_path_factory.mktemp(kind))
             server.start()
-            running[kind] = server
-        return running[kind]
+            running[kind, whose] = server
+        return running[kind, whose]
 
     yield start
     for server in running.values():
@@ -77,19 +81,19 @@ def _emptied(server: QueueServer) -> str:
 
 
 @pytest.fixture
-def valkey_url(queue_servers: Callable[[str], QueueServer]) -> str:
+def valkey_url(queue_servers: QueueServers) -> str:
     """The address of an empty Valkey."""
     return _emptied(queue_servers("valkey"))
 
 
 @pytest.fixture
-def redis_url(queue_servers: Callable[[str], QueueServer]) -> str:
+def redis_url(queue_servers: QueueServers) -> str:
     """The address of an empty Redis."""
     return _emptied(queue_servers("redis"))
 
 
 @pytest.fixture(params=BINARIES)
-def queue_url(request: pytest.FixtureRequest, queue_servers: Callable[[str], QueueServer]) -> str:
+def queue_url(request: pytest.FixtureRequest, queue_servers: QueueServers) -> str:
     """The address of an empty server: the test runs on Valkey and on Redis."""
     return _emptied(queue_servers(request.param))
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 import redis
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BINARIES = ("valkey", "redis")
+
+
+class QueueServers(Protocol):
+    """See the fixture of this name."""
+
+    def __call__(self, kind: str, whose: str = ...) -> QueueServer: ...
 
 
 def missing(reason: str) -> NoReturn:
@@ -100,10 +106,13 @@ class QueueServer:
         self._process.wait()
 
     def stop(self) -> None:
-        """Ends it in order; nothing happens when it runs no more."""
+        """Ends it in order, or by force where that takes long; nothing if it runs no more."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
 
 def find_free_port() -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.servers import QueueServer
+    from tests.servers import QueueServers
 
     Start = Callable[..., httpx.Client]
 
@@ -78,9 +78,9 @@ def store(store_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings(queue_servers: Callable[[str], QueueServer], store_folder: Path) -> ServiceSettings:
+def settings(queue_servers: QueueServers, store_folder: Path) -> ServiceSettings:
     """Where the queue and the store of these tests are."""
-    url = queue_servers("valkey").url
+    url = queue_servers("valkey", "api").url
     return read_settings(ServiceSettings, redis_url=url, storage=f"file://{store_folder}", port=0)
 
 

@@ -13,24 +13,23 @@ from tests.api.songs import name_of, song
 from tests.api.worker import StandIn, track_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import redis
 
     from octet.settings import ServiceSettings
     from tests.ceph import Ceph
-    from tests.servers import QueueServer
+    from tests.servers import QueueServers
 
 
 @pytest.fixture
 def on_s3(
     ceph: Ceph,
-    queue_servers: Callable[[str], QueueServer],
+    queue_servers: QueueServers,
     valkey: redis.Redis,
 ) -> ServiceSettings:
     """An empty queue, and buckets that do not exist yet."""
-    return ceph.settings(redis_url=queue_servers("valkey").url, port=0)
+    return ceph.settings(redis_url=queue_servers("valkey", "api").url, port=0)
 
 
 @pytest.mark.parametrize("presign", [False, True])

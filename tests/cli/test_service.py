@@ -97,7 +97,8 @@ def test_a_closed_terminal_ends_every_part_in_order(
     # then it ends as it does when it is told to
     assert process.returncode in (0, 143)
     assert "Traceback" not in rest
-    assert part == "logs" or "stop" in rest
+    ended_before_its_handlers = process.returncode == 143
+    assert ended_before_its_handlers or part == "logs" or "stop" in rest
 
 
 @contextmanager

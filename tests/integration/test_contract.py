@@ -27,11 +27,11 @@ import pytest
 from octet.tracks import TRACKS
 from tests.ceph import ACCESS_KEY, SECRET_KEY
 from tests.cli.test_separate import make_song
-from tests.servers import QueueServer, find_free_port, missing
+from tests.servers import QueueServers, find_free_port, missing
 from tests.worker.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.ceph import Ceph
@@ -114,7 +114,7 @@ def running(command: str, environment: dict[str, str], said: Path) -> Iterator[N
 
 @pytest.fixture(scope="module")
 def place(
-    queue_servers: Callable[[str], QueueServer],
+    queue_servers: QueueServers,
     ceph: Ceph,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
@@ -122,7 +122,7 @@ def place(
     for tool in ("redis-cli", "curl"):
         if shutil.which(tool) is None:
             missing(f"no {tool} here: apt-get install redis-tools curl")
-    server = queue_servers("redis")
+    server = queue_servers("redis", "contract")
     with server.client() as client:
         client.flushall()
     folder, port = tmp_path_factory.mktemp("contract"), find_free_port()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 import tracemalloc
@@ -255,6 +256,23 @@ def test_an_error_of_the_network_reaches_the_caller(song_of):
 
     with pytest.raises(ModelError, match="broken"):
         list(stems)
+
+
+def test_an_error_of_the_network_is_never_taken_for_the_end(song_of):
+    class Broken(Halves):
+        def start(self, prepared):
+            if len(self.sizes) == 2:
+                raise ModelError("broken")
+            return super().start(prepared)
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)  # the stages' threads take turns often: each order is met
+    try:
+        for _ in range(30):
+            with pytest.raises(ModelError, match="broken"):
+                list(engine_of(Broken()).stems(song_of(20_000)))
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_an_error_of_the_song_reaches_the_caller(song_of):

@@ -186,6 +186,7 @@ class _Pass:
     ) -> Generator[np.ndarray, None, None]:
         """See `Engine.stems`."""
         total = sum(len(lane.walk) for lane in self._lanes)
+        done = 0
         prepared = ahead(self._prepare(), name="octet-prepare", interrupt=self._interrupt)
         computed = ahead(self._compute(prepared), name="octet-compute", interrupt=self._interrupt)
         joined = ahead(
@@ -201,6 +202,8 @@ class _Pass:
                         on_progress(done / total)
                     if block.shape[-1]:
                         yield block
+            if done < total:
+                raise ModelError(f"the network gave {done} of {total} segments", "Try again.")
         finally:
             for lane in self._lanes:
                 lane.network.drain()
@@ -244,15 +247,25 @@ class _Pass:
         """One block a piece, which may be empty."""
         with closing(computed):
             for work, running in computed:
+                batch = self._result(work, running)
+                if batch is None:  # go on, to the error that stopped the pass
+                    continue
                 lane = self._lanes[work.lane]
-                batch = running.stems()
-                if self._stopped.is_set():  # it may be anything
-                    return
-                if not np.isfinite(batch).all():
-                    batch = lane.again(work.pieces)
-                    self._on_fp32(len(work.pieces))
                 for piece, stems in zip(work.pieces, batch, strict=True):
                     yield self._average.add(work.lane, lane.join(piece, stems))
+
+    def _result(self, work: _Work, running: Running) -> np.ndarray | None:
+        """The stems of a batch; None once the pass is stopped, where they may be anything."""
+        try:
+            batch = running.stems()
+            if not self._stopped.is_set() and not np.isfinite(batch).all():
+                batch = self._lanes[work.lane].again(work.pieces)
+                self._on_fp32(len(work.pieces))
+        except Exception:
+            if not self._stopped.is_set():
+                raise
+            return None
+        return None if self._stopped.is_set() else batch
 
     def _interrupt(self) -> None:
         self._stopped.set()
