@@ -47,7 +47,9 @@ class SeparationSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OCTET_", extra="ignore", frozen=True)
 
-    model: str = Field("pocket", min_length=1, description="Name or folder of the model.")
+    model: str = Field(
+        "pocket", min_length=1, description="Name or folder of the model, or two (A+B)."
+    )
     model_policy: Literal["any", "commercial"] = Field(
         "any", description="`commercial` refuses models whose licence forbids commercial use."
     )

@@ -82,6 +82,19 @@ def test_a_damaged_song_is_silenced_in_that_place_or_refused_as_it_is_told(tmp_p
     assert manifest["tracks"]["vocals"]["residual_db"] < -10
 
 
+def test_two_models_make_a_cascade(tmp_path):
+    # given a song, when two models separate it, one after the other
+    make_song(tmp_path / "song.wav", 2.0)
+    done = octet("separate", "song.wav", "--model", "pocket+pocket", cwd=tmp_path)
+    # then both are named in the first line, and the eight files null
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0].startswith("pocket+pocket: vocals by pocket")
+    manifest = json.loads((tmp_path / "separated" / "song" / "manifest.json").read_text())
+    assert manifest["model"]["name"] == "pocket+pocket"
+    assert manifest["null_db"] < -90
+    assert {*manifest["tracks"]} == {*TRACKS}
+
+
 def test_a_song_becomes_a_folder_of_eight_files(tmp_path):
     # given a song, when it is separated with the bundled model and no network
     make_song(tmp_path / "song.wav", 2.0)

@@ -62,18 +62,24 @@ def _version(name: str) -> str:
 
 
 def _choice(settings: SeparationSettings) -> dict[str, str]:
-    from octet.separation.models.loading import runtimes_of
+    from octet.separation.models.loading import parts_of, runtimes_of
     from octet.separation.runtimes.choice import choose
 
     try:
-        choice = choose(settings.device, settings.precision, available=runtimes_of(settings.model))
+        choices = [
+            choose(settings.device, settings.precision, available=runtimes_of(part))
+            for part in parts_of(settings.model)
+        ]
     except OctetError as error:
         return {"model": settings.model, "would use": f"nothing: {error}"}
+    used = [
+        f"{choice.runtime} on {choice.device} ({choice.device_name.strip()}) in {choice.precision}"
+        for choice in choices
+    ]
     return {
         "model": settings.model,
-        "would use": f"{choice.runtime} on {choice.device} ({choice.device_name.strip()}) "
-        f"in {choice.precision}",
-        "because": choice.reason,
+        "would use": "; ".join(dict.fromkeys(used)),
+        "because": "; ".join(dict.fromkeys(choice.reason for choice in choices)),
     }
 
 

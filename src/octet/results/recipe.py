@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelPolicyError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
+from octet.results.cascades import known, parts
 from octet.tracks import TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from octet.results.cascades import KnownModel
     from octet.settings import SeparationSettings
 
 MOST_SHIFTS = 20
@@ -26,21 +29,6 @@ MOST_SHIFTS = 20
 
 _LONGEST_NAME = 200
 _MOST_TRACKS = 32
-
-
-class KnownModel(Protocol):
-    """What is asked of a model in the list of those that may be named."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102  # as in a recipe
-    @property
-    def description(self) -> str: ...  # noqa: D102  # one sentence for people
-    @property
-    def sources(self) -> tuple[str, ...]: ...  # noqa: D102  # names of its stems
-    @property
-    def licence(self) -> str: ...  # noqa: D102  # SPDX identifier, or a sentence
-    @property
-    def commercial(self) -> bool: ...  # noqa: D102  # whether that allows commercial use
 
 
 @dataclass(frozen=True)
@@ -163,26 +151,33 @@ class Offer:
             return _digest(given), given
         return self.key(recipe), recipe.to_dict()
 
+    def listed(self) -> list[KnownModel]:
+        """The models that are known by a name of their own, and the default if it is a cascade."""
+        found = [*self.models.values()]
+        if self.default.model not in self.models:
+            with suppress(UnknownModelError, SettingError):  # a folder of the operator's
+                found.append(known(self.models, self.default.model))
+        return found
+
     def check_model(self, name: str) -> None:
         """Holds a model's name against those that may be asked for. It is never opened.
 
         Raises:
             UnknownModelError: there is none of this name.
             ModelPolicyError: its licence does not allow what this service is for.
+            SettingError: two models are named that make no cascade.
         """
         if name == self.default.model:
             return
-        known = self.models.get(name)
-        if known is None:
-            raise UnknownModelError(
-                f"there is no model {name[:80]!a}", f"There are {', '.join(self.models)}"
-            )
-        if self.policy == "commercial" and not known.commercial:
-            raise ModelPolicyError(
-                f"the licence of {name} ({known.licence or 'not stated'}) does not allow "
-                "commercial use",
-                "Choose another model, or set OCTET_MODEL_POLICY=any where its licence is kept",
-            )
+        known(self.models, name)
+        for part in parts(name):
+            model = self.models[part]
+            if self.policy == "commercial" and not model.commercial:
+                raise ModelPolicyError(
+                    f"the licence of {part} ({model.licence or 'not stated'}) does not allow "
+                    "commercial use",
+                    "Choose another model, or set OCTET_MODEL_POLICY=any where its licence is kept",
+                )
 
     def _filled(self, given: Mapping[str, Any]) -> Recipe:
         named = {name: value for name, value in given.items() if value is not None}
@@ -200,13 +195,19 @@ class Offer:
 
     def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
         """The tracks in their order; empty when they are all that the model gives."""
-        model = self.models.get(recipe.model)
-        known = tuple(dict.fromkeys((*TRACKS, *(model.sources if model else ()))))
+        there = tuple(dict.fromkeys((*TRACKS, *self._sources(recipe.model))))
         for name in recipe.tracks:
-            if name not in known:
-                raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(known)}")
-        chosen = tuple(name for name in known if name in recipe.tracks)
-        return () if chosen == known else chosen
+            if name not in there:
+                raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(there)}")
+        chosen = tuple(name for name in there if name in recipe.tracks)
+        return () if chosen == there else chosen
+
+    def _sources(self, model: str) -> tuple[str, ...]:
+        """Of a model, or none where it is not known: whether there is one is asked elsewhere."""
+        try:
+            return known(self.models, model).sources
+        except (UnknownModelError, SettingError):
+            return ()
 
 
 def encoded(recipe: Recipe) -> Recipe:

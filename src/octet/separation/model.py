@@ -57,6 +57,7 @@ class Passes:
         on_progress: called with the share that is done, above 0 and up to 1, in the thread
             that takes the stems.
         cancelled: asked several times a second, in the same thread; True ends the work.
+        scratch: folder for samples that a cascade writes on the way; the system's if None.
     """
 
     overlap: float | None = None
@@ -64,6 +65,7 @@ class Passes:
     seed: int | None = None
     on_progress: Callable[[float], None] | None = None
     cancelled: Callable[[], bool] | None = None
+    scratch: Path | None = None
 
 
 ONCE = Passes()
@@ -114,7 +116,8 @@ class ModelChoice:
     """Which model, and where it is to run. Equal choices give the same loaded model.
 
     Attributes:
-        name: of the registry (see `octet models`), a model folder, or a file of weights.
+        name: of the registry (see `octet models`), a model folder, or a file of weights; or
+            two of these joined by a plus sign, see `octet.separation.cascade`.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32, bf16 or fp16.
         policy: `commercial` refuses models whose licence forbids commercial use.

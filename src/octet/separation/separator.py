@@ -37,7 +37,8 @@ class Separator:
         manifest = separator.separate("song.mp3", "stems/song")
 
     Args:
-        model: name or folder of a model (see `octet models`), or one that is loaded already.
+        model: name or folder of a model (see `octet models`), two of them joined by a plus
+            sign, or one that is loaded already.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32, bf16 or fp16.
         policy: `commercial` refuses models whose licence forbids commercial use.
@@ -219,7 +220,14 @@ class Separator:
         # Resampling adds nothing to the share, but reports that work goes on.
         resampling = progress.part(DECODING_SHARE, DECODING_SHARE)
         separating = progress.part(DECODING_SHARE, 1.0)
-        passes = Passes(self.overlap, self.shifts, self.seed, separating, progress.cancelled)
+        passes = Passes(
+            overlap=self.overlap,
+            shifts=self.shifts,
+            seed=self.seed,
+            on_progress=separating,
+            cancelled=progress.cancelled,
+            scratch=self.scratch,
+        )
         with ExitStack() as stack:
             song = stack.enter_context(recording.at_rate(rate, self.scratch, resampling))
             # Closed here, so that no thread of the model outlives an error of the tracks.

@@ -277,6 +277,16 @@ def test_options_without_sense(api: httpx.Client, options: dict[str, str], word:
     assert problem(form, 422) == word
 
 
+def test_a_cascade_is_a_model(api: httpx.Client) -> None:
+    answer = api.post("/v1/jobs?model=pocket%2Bpocket", content=song(1))
+    assert answer.status_code == 202
+    assert answer.json()["recipe"]["model"] == "pocket+pocket"
+    # and the part of one that is unknown is named
+    refused = api.post("/v1/jobs?model=pocket%2Bnobody", content=song(1))
+    assert problem(refused, 422) == "unknown-model"
+    assert "'nobody'" in refused.json()["detail"]
+
+
 def test_a_model_whose_licence_does_not_fit(settings: ServiceSettings) -> None:
     with serving(settings, model_policy="commercial") as url, httpx.Client(base_url=url) as api:
         answer = api.post("/v1/jobs?model=htdemucs", content=song(1))

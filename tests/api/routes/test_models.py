@@ -33,6 +33,18 @@ def test_the_api_marks_its_own_default(
     assert [model["name"] for model in found if model["default"]] == ["htdemucs"]
 
 
+def test_a_cascade_may_be_the_default(
+    settings: ServiceSettings, valkey: redis.Redis, store: object
+) -> None:
+    with serving(settings, model="pocket+pocket") as url:
+        found = httpx.get(f"{url}/v1/models", verify=PLAIN).json()["models"]
+
+    default = [model for model in found if model["default"]]
+    assert [(model["name"], model["licence"]) for model in default] == [
+        ("pocket+pocket", "CC0-1.0")
+    ]
+
+
 def test_what_the_policy_forbids_is_not_offered(
     settings: ServiceSettings, valkey: redis.Redis, store: object
 ) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import openvino
 import pytest
 
-from octet.errors import DeviceError, UnknownModelError
-from octet.separation.model import ModelChoice
+from octet.errors import DeviceError, ModelPolicyError, UnknownModelError
+from octet.separation.model import ModelChoice, Passes
 from octet.separation.models import cache
-from octet.separation.models.loading import LoadedModel, load, runtimes_of
+from octet.separation.models.loading import LoadedModel, load, parts_of, runtimes_of
 from octet.separation.models.resolve import Member, ResolvedModel
 from octet.separation.models.spec import ModelSpec
 from octet.separation.runtimes.choice import Choice
@@ -105,3 +105,45 @@ def test_loading_shows_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert len(told) >= 3
     assert set(told) == {("loading pocket", 0, 0)}
+
+
+def test_two_names_make_a_cascade(song_of: Callable[..., Any], tmp_path: Path) -> None:
+    # given two models by one name
+    model = load(ModelChoice("pocket+pocket", "cpu", "fp32"))
+    # then the manifest names both
+    assert model.identity.name == "pocket+pocket"
+    assert (model.identity.licence, model.identity.commercial) == ("CC0-1.0", True)
+    # and its vocals are those of the first one alone, the rest being what the second one found
+    song = song_of(60_000)
+    alone = np.concatenate([*load(ModelChoice("pocket", "cpu", "fp32")).stems(song)], axis=-1)
+    found = np.concatenate([*model.stems(song, Passes(scratch=tmp_path))], axis=-1)
+    assert model.sources[0] == "vocals"
+    vocals = load(ModelChoice("pocket", "cpu", "fp32")).sources.index("vocals")
+    assert np.allclose(found[0], alone[vocals], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("nobody+pocket", UnknownModelError, "nobody"),
+        ("pocket+nobody", UnknownModelError, "nobody"),
+        ("a+b+c", UnknownModelError, "a\\+b\\+c"),
+        ("pocket+htdemucs", ModelPolicyError, "htdemucs"),
+    ],
+)
+def test_a_cascade_is_refused_before_a_part_of_it_is_loaded(
+    name: str, error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a machine on which no model may be loaded
+    monkeypatch.setattr("octet.separation.models.loading.resolve", None)
+
+    with pytest.raises(error, match=said):
+        load(ModelChoice(name, policy="commercial"))
+
+
+def test_a_path_with_a_plus_sign_is_one_model(tmp_path: Path) -> None:
+    path = tmp_path / "a+b"
+    path.mkdir()
+
+    assert parts_of(path) == (str(path),)
+    assert parts_of("a+b") == ("a", "b")

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def get_models(service: ServiceHere) -> ModelList:
     """The models that a job may name. Whether a worker has the weights shows when it runs."""
     models = []
-    for entry in service.offer.models.values():
+    for entry in service.offer.listed():
         try:
             service.offer.check_model(entry.name)
         except ModelPolicyError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octet.results import manifest
+from octet.results.cascades import JOINT, known, parts
+from octet.separation.cascade import Cascade
 from octet.separation.engine import Engine
 from octet.separation.engine import Member as EngineMember
 from octet.separation.model import ONCE
@@ -74,8 +77,8 @@ class LoadedModel:
         return self._engine.stems(song, passes)
 
 
-def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedModel:
-    """Finds a model, converts it where needed, and puts it on a device.
+def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedModel | Cascade:
+    """Finds a model, or the two of a cascade, converts it where needed, and puts it on a device.
 
     Args:
         wanted: which model, and where it is to run.
@@ -85,7 +88,38 @@ def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedMode
     Raises:
         ModelError: no such model, not here, damaged, or not allowed.
         DeviceError: the device or precision is not to be had.
+        SettingError: two models are named that make no cascade.
     """
+    names = parts_of(wanted.name)
+    _check_names(names, wanted.policy)
+    loaded = [_load(replace(wanted, name=name), on_progress) for name in names]
+    return loaded[0] if len(loaded) == 1 else Cascade(*loaded)
+
+
+def parts_of(name: str | Path) -> tuple[str, ...]:
+    """The models that a name joins: one, or two of a cascade. A path that is there is one.
+
+    Raises:
+        UnknownModelError: there are more, or a part is empty.
+    """
+    return (str(name),) if Path(name).expanduser().exists() else parts(str(name))
+
+
+def _check_names(names: tuple[str, ...], policy: str) -> None:
+    """Refuses a cascade before a part of it is fetched or loaded."""
+    if len(names) == 1:
+        return
+    for name in names:
+        entry = registry.REGISTRY.get(name)
+        if entry is not None:
+            registry.check_policy(policy, entry.name, entry.licence, entry.commercial)
+        elif not Path(name).expanduser().exists():
+            registry.find(name)  # raises, naming those that there are
+    if registry.REGISTRY.keys() >= {*names}:
+        known(registry.REGISTRY, JOINT.join(names))  # raises if they make no cascade
+
+
+def _load(wanted: ModelChoice, on_progress: Progress | None) -> LoadedModel:
     choice = choose(
         wanted.device,
         wanted.precision,

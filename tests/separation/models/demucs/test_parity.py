@@ -89,6 +89,7 @@ def _pair(folder: Path, bag: str, *networks: Any) -> Pair:
     names = [f"member{index}" for index in range(len(networks))]
     (model / "bag.yaml").write_text(f"models: {names}\n{bag}", encoding="utf-8")
     loaded = load(ModelChoice(model, "cpu", "fp32", cache=folder / "cache"))
+    assert isinstance(loaded, LoadedModel)
     return Pair(networks[0] if len(networks) == 1 else None, loaded)
 
 
