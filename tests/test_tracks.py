@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from octet.tracks import STEMS, TRACKS, close_the_sum, folder_names, mix_down, song_name
+from octet.tracks import STEMS, TRACKS, close_the_sum, folder_names, mix_down, song_name, tracks_of
 
 
 def estimates(seed: int = 1, shape: tuple[int, int] = (2, 1000)) -> dict[str, np.ndarray]:
@@ -44,6 +44,20 @@ def test_further_sources_stay_part_of_other():
     del with_guitar["guitar"]
     assert np.array_equal(stems["other"], close_the_sum(mix, with_guitar)["other"])
     assert stems["guitar"][0, 0] == 0.5
+
+
+def test_further_sources_and_the_rest_sum_to_the_mix():
+    # given a model of six stems, whose estimates have nothing to do with the mix
+    mix = np.random.default_rng(2).standard_normal((2, 1000)).astype(np.float32)
+    six = {**estimates(), "guitar": estimates(4)["bass"], "piano": estimates(5)["bass"]}
+    # when the sum is closed, then these and the rest give the mix
+    stems = close_the_sum(mix, six)
+    names = ("vocals", "drums", "bass", "guitar", "piano", "rest")
+    assert np.max(np.abs(sum(stems[name] for name in names) - mix)) < 1e-5
+    # and so there is one more track; a model of four stems has none
+    assert tracks_of(six) == (*TRACKS, "guitar", "piano", "rest")
+    assert tracks_of(estimates()) == TRACKS
+    assert "rest" not in close_the_sum(mix, estimates())
 
 
 def test_the_sums():

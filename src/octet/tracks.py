@@ -17,6 +17,9 @@ STEMS = ("vocals", "drums", "bass", "other")
 TRACKS = (*STEMS, "original", "full", "instrumental", "acapella")
 """The eight tracks, in the order in which they are listed everywhere."""
 
+REST = "rest"
+"""What a model of further sources (guitar, piano) leaves of `other` without them."""
+
 SAME_SAMPLES = {"acapella": "vocals", "full": "original"}
 """Tracks that hold what another track holds.
 
@@ -24,6 +27,14 @@ An acapella is the vocals; the sum of the stems is the decoded song but for floa
 (about -145 dB), as `close_the_sum` makes it. What is exact stays exact: formats that keep
 every bit get a `full` of its own.
 """
+
+
+def tracks_of(sources: Iterable[str]) -> tuple[str, ...]:
+    """The tracks that a model's sources allow, in their order: the eight, its further sources, and
+    where there are such, the rest.
+    """
+    further = tuple(name for name in sources if name not in STEMS)
+    return (*TRACKS, *further, *((REST,) if further else ()))
 
 
 def close_the_sum(mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -35,10 +46,14 @@ def close_the_sum(mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> dict[
             sources (guitar, piano) are handed on and stay part of `other`.
 
     Returns:
-        The estimates, with `other` replaced by the mix minus vocals, drums and bass.
+        The estimates, with `other` replaced by the mix minus vocals, drums and bass; and, where
+        there are further sources, `rest`: `other` minus these. So vocals, drums, bass, the further
+        sources and the rest sum to the mix as well.
     """
     stems = dict(estimates)
     stems["other"] = mix - estimates["vocals"] - estimates["drums"] - estimates["bass"]
+    if further := [estimates[name] for name in estimates if name not in STEMS]:
+        stems[REST] = stems["other"] - sum(further)
     return stems
 
 

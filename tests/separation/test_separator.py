@@ -247,10 +247,11 @@ def test_further_sources_become_further_tracks(song, tmp_path):
     # given a model with a guitar
     shares = {"drums": 0.25, "bass": 0.1, "other": 0.0, "vocals": 0.5, "guitar": 0.05}
     separator = Separator(Shares(**shares), format="wav", bits=32)
-    # when a song is separated, then there is a ninth track, and the guitar stays in `other`
+    # when a song is separated, then there are a track of it, which stays in `other`, and the rest
     separator.separate(song, tmp_path / "out")
     mix = read(song, tmp_path)
     assert np.allclose(read(tmp_path / "out" / "guitar.wav", tmp_path), 0.05 * mix, atol=1e-6)
+    assert np.allclose(read(tmp_path / "out" / "rest.wav", tmp_path), 0.1 * mix, atol=1e-6)
     assert np.allclose(read(tmp_path / "out" / "other.wav", tmp_path), 0.15 * mix, atol=1e-6)
 
 

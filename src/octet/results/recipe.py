@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from octet.errors import ModelPolicyError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
 from octet.results.cascades import known, parts
-from octet.tracks import TRACKS
+from octet.tracks import tracks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,7 +195,7 @@ class Offer:
 
     def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
         """The tracks in their order; empty when they are all that the model gives."""
-        there = tuple(dict.fromkeys((*TRACKS, *self._sources(recipe.model))))
+        there = tracks_of(self._sources(recipe.model))
         for name in recipe.tracks:
             if name not in there:
                 raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(there)}")

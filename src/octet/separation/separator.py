@@ -18,7 +18,7 @@ from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.trackset import TrackSet
 from octet.settings import default_scratch
-from octet.tracks import STEMS, TRACKS, folder_name, song_name
+from octet.tracks import folder_name, song_name, tracks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,8 +135,8 @@ class Separator:
 
     @property
     def available(self) -> tuple[str, ...]:
-        """The eight tracks, and further sources of the model (guitar, piano)."""
-        return (*TRACKS, *(name for name in self.model.sources if name not in STEMS))
+        """The eight tracks, further sources of the model (guitar, piano), and then the rest."""
+        return tracks_of(self.model.sources)
 
     @property
     def recipe(self) -> Recipe:

@@ -31,7 +31,7 @@ router = APIRouter(prefix="/apiv1", tags=["the lab's API"])
 logger = logging.getLogger("octet.api")
 
 _ALIASES = {"base": "bass"}
-_MORE_TRACKS = ("guitar", "piano")
+_MORE_TRACKS = ("guitar", "piano", "rest")
 _LONGEST_MODEL = 200
 
 _REQUEST = {
