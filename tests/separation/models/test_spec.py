@@ -62,7 +62,7 @@ def test_a_description_that_makes_no_sense_is_refused(change):
             "é",
             "x" * 41,
         ),
-        *("original", "Full", "instrumental", "acapella", "Other"),
+        *("original", "Full", "instrumental", "acapella", "rest", "Other"),
         *("drums", "Drums"),
         7,
     ],
