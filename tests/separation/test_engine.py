@@ -44,7 +44,7 @@ class Halves:
         self.sizes = []
         self.interrupted = threading.Event()
 
-    def prepare(self, mix):
+    def prepare(self, mix, fade=None):
         assert mix.dtype == np.float32
         return mix
 

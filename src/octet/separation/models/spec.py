@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from octet.errors import ModelDamagedError
 from octet.tracks import REST, STEMS, TRACKS
 
-Kind = Literal["spectral", "hybrid", "waveform"]
-Padding = Literal["demucs", "demucs-old", "center"]
+Kind = Literal["spectral", "hybrid", "waveform", "mask"]
+Padding = Literal["demucs", "demucs-old", "center", "none"]
 
 FORMAT = 1
 """The number of this format of description. One of a later format is refused."""
@@ -35,9 +35,10 @@ class StftSpec:
         n_fft: length of a frame, in samples; even.
         hop: from one frame to the next, in samples.
         padding: how the edges are treated, see `octet.separation.stft`. `demucs-old` is that
-            of HDemucs models with `hybrid_old`.
+            of HDemucs models with `hybrid_old`; `none`, of masks alone, is that frame j begins
+            at sample j * hop of a segment, and the segments lie on one grid of frames.
         bins: how many frequencies the network sees, from 0 Hz up. The others are dropped
-            before it and are zero after it. Demucs drops the highest alone: n_fft / 2.
+            before it and are zero after it; in a mask they get its mean. Demucs drops n_fft / 2.
     """
 
     n_fft: int
@@ -51,7 +52,7 @@ class StftSpec:
         _require_whole("hop", self.hop, 1, self.n_fft // 2)
         _require(self.padding in get_args(Padding), f"unknown padding {self.padding!r}")
         _require(
-            self.padding == "center" or self.hop * 4 == self.n_fft,
+            self.padding in ("center", "none") or self.hop * 4 == self.n_fft,
             "Demucs' padding needs a hop of n_fft / 4",
         )
         _require_whole("bins", self.bins, 1, self.n_fft // 2 + 1)
@@ -100,7 +101,8 @@ class ModelSpec:
             `hybrid`: both inputs, both outputs; the stems are their sum. Where ONNX forbids
             one name for an input and an output, the output `spec` is named `spec_out`.
             The four channels of a spectrum are left real, left imaginary, right real, right
-            imaginary.
+            imaginary. `mask`: input magnitudes (b, 2, frames, bins) -> output (b, S, 2, frames,
+            bins), each stem's share of them; see `octet.separation.masks`.
         stft: the transform around the network; None for `waveform` alone.
         fixed: the network takes segments of exactly `segment` samples (HTDemucs); otherwise
             the last, shorter piece of a song runs at its own length.
@@ -139,7 +141,19 @@ class ModelSpec:
         _require_whole("segment", self.segment, 1, MAX_SECONDS * self.samplerate)
         _require(self.kind in get_args(Kind), f"unknown kind {self.kind!r}")
         _require((self.stft is None) == (self.kind == "waveform"), "`stft` and `kind` disagree")
+        if self.stft is not None:
+            masks = self.kind == "mask"
+            _require((self.stft.padding == "none") == masks, "`padding` and `kind` disagree")
+            _require(not masks or (self.fixed and self.frames >= 1), "a mask needs whole frames")
         _require(0 <= self.overlap < 1, "`overlap` is not within 0 to 1")
+
+    @property
+    def frames(self) -> int:
+        """Of a segment of a `mask` model, which begins and ends with a whole frame; else 0."""
+        if self.stft is None or self.kind != "mask":
+            return 0
+        frames, rest = divmod(self.segment - self.stft.n_fft, self.stft.hop)
+        return frames + 1 if rest == 0 else 0
 
     def valid_length(self, length: int) -> int:
         """How many samples to run the network on, for a piece of `length` samples."""

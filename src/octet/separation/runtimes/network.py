@@ -49,8 +49,13 @@ class Network(Protocol):
     width: int
     batch: int
 
-    def prepare(self, mix: np.ndarray) -> Any:
-        """Turns float32 (b, 2, n), normalised, into what `start` takes. n is a valid length."""
+    def prepare(self, mix: np.ndarray, fade: np.ndarray | None = None) -> Any:
+        """Turns a mix into what `start` takes.
+
+        Args:
+            mix: float32 (b, 2, n), normalised; n is a valid length.
+            fade: of a mask model, and of no other: see `octet.separation.masks`.
+        """
 
     def start(self, prepared: Any) -> Running:
         """Sets the network to work, and returns at once where that is possible."""

@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 
 from octet.errors import DeviceError, ModelDamagedError
+from octet.separation.masks import Masking
 from octet.separation.runtimes.cpu import available_cores, return_large_blocks, streams_for
 from octet.separation.stft import Stft
 
@@ -57,6 +58,8 @@ class _Prepared:
     inputs: list[np.ndarray]
     length: int
     compiled: Any
+    masked: tuple[np.ndarray, np.ndarray] | None = None
+    """The spectra and the fade, where the network gives masks."""
 
 
 class OpenVinoNetwork:
@@ -91,7 +94,9 @@ class OpenVinoNetwork:
         cores = threads or available_cores()
         self.width = streams_for(path.stat().st_size, cores)
         self._path = path
-        self._stft = Stft(self.spec.stft) if self.spec.stft else None
+        masks = self.spec.kind == "mask"
+        self._stft = Stft(self.spec.stft) if self.spec.stft and not masks else None
+        self._masking = Masking(self.spec.stft) if self.spec.stft and masks else None
         self._core = ov.Core()
         self._config: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -105,7 +110,7 @@ class OpenVinoNetwork:
         self._exact: OpenVinoNetwork | None = None
         self.running: set[_Running] = set()
 
-    def prepare(self, mix: np.ndarray) -> _Prepared:
+    def prepare(self, mix: np.ndarray, fade: np.ndarray | None = None) -> _Prepared:
         """The inputs for one segment, (1, 2, n): its spectrum, itself, or both.
 
         A length other than the segment's (the end of a song, for some models, whose result
@@ -115,6 +120,12 @@ class OpenVinoNetwork:
         """
         usual = mix.shape[-1] == self._usual
         compiled = self._compiled if usual else self._compile(mix.shape[-1])
+        if self._masking is not None:
+            spectra = self._masking.spectra(mix)
+            shown = [self._masking.magnitudes(spectra)]
+            if fade is None:
+                fade = np.ones((len(mix), self.spec.frames), np.float32)
+            return _Prepared(shown, mix.shape[-1], compiled, (spectra, fade))
         spectrum = [self._stft.forward(mix)] if self._stft else []
         wave = [] if self.spec.kind == "spectral" else [mix]
         return _Prepared(spectrum + wave, mix.shape[-1], compiled)
@@ -147,11 +158,13 @@ class OpenVinoNetwork:
                 running.wait()
         self.running.clear()
 
-    def finish(self, outputs: list[np.ndarray], length: int) -> np.ndarray:
-        """Stems from the outputs: a spectrum, a waveform, or both in this order."""
+    def finish(self, outputs: list[np.ndarray], prepared: _Prepared) -> np.ndarray:
+        """Stems from the outputs: shares, a spectrum, a waveform, or the latter two in order."""
+        if self._masking is not None and prepared.masked is not None:
+            return self._masking.stems(outputs[0], *prepared.masked)
         if self._stft is None:
             return outputs[0]
-        stems = self._stft.inverse(outputs[0], length)
+        stems = self._stft.inverse(outputs[0], prepared.length)
         if self.spec.kind == "hybrid":
             stems += outputs[1]
         return stems
@@ -180,6 +193,9 @@ class OpenVinoNetwork:
     def _shapes(self, length: int) -> tuple[list[list[int]], list[list[int]]]:
         """What goes in and comes out by the description, the spectrum first."""
         stems, inputs, outputs = len(self.spec.sources), [], []
+        if self._masking is not None:
+            seen = [2, self.spec.frames, self._masking.spec.bins]
+            return [[1, *seen]], [[1, stems, *seen]]
         if self._stft is not None:
             spectrum = [4, self._stft.spec.bins, self._stft.frames(length)]
             inputs.append([1, *spectrum])
@@ -202,7 +218,7 @@ class _Running:
 
     def __init__(self, network: OpenVinoNetwork, prepared: _Prepared) -> None:
         self._network, compiled = network, prepared.compiled
-        self._length = prepared.length
+        self._prepared = prepared
         self._outputs = [np.empty(port.shape, np.float32) for _, port in _ports(compiled.outputs)]
         # OpenVINO reads and writes these in place: they have to live as long as the request.
         self._inputs = [np.ascontiguousarray(array) for array in prepared.inputs]
@@ -221,7 +237,7 @@ class _Running:
     def stems(self) -> np.ndarray:
         """Float32, (1, S, 2, n)."""
         self.wait()
-        return self._network.finish(self._outputs, self._length)
+        return self._network.finish(self._outputs, self._prepared)
 
 
 def _ports(ports: Any) -> list[tuple[int, Any]]:

@@ -99,7 +99,7 @@ class TorchNetwork:
         if isinstance(module, torch.nn.Module):
             module.to(device).eval()
 
-    def prepare(self, mix: np.ndarray) -> torch.Tensor:
+    def prepare(self, mix: np.ndarray, _fade: np.ndarray | None = None) -> torch.Tensor:
         """Puts a batch (b, 2, n) where the device can fetch it by itself."""
         tensor = torch.from_numpy(mix)
         return tensor.pin_memory() if self.device == "cuda" else tensor

@@ -1,0 +1,1 @@
+"""Spleeter's networks (Deezer), from its files to models that run here."""
