@@ -9,8 +9,11 @@ from octet.errors import ModelPolicyError, UnknownModelError
 from octet.separation.models.registry import REGISTRY, check_policy, find
 
 
-def test_the_default_is_the_one_that_everybody_may_use() -> None:
-    assert [name for name, entry in REGISTRY.items() if entry.commercial] == ["pocket"]
+def test_the_models_that_everybody_may_use_are_the_default_and_spleeter() -> None:
+    assert [name for name, entry in REGISTRY.items() if entry.commercial] == [
+        "pocket",
+        "spleeter",
+    ]
 
 
 def test_each_entry_states_licence_source_and_files() -> None:
@@ -19,10 +22,19 @@ def test_each_entry_states_licence_source_and_files() -> None:
         assert entry.licence
         assert entry.source
         assert entry.description
-        assert entry.bundled == (not entry.checkpoints)
+        assert entry.bundled == (not entry.checkpoints and entry.archive is None)
         for checkpoint in entry.checkpoints:
             assert re.fullmatch(r"[0-9a-f]{8}", checkpoint.signature)
             assert re.fullmatch(r"([0-9a-f]{64})?", checkpoint.sha256)
+
+
+def test_spleeter_comes_with_deezers_notice_and_a_whole_hash() -> None:
+    entry = REGISTRY["spleeter"]
+
+    assert entry.archive is not None
+    assert re.fullmatch(r"[0-9a-f]{64}", entry.archive.sha256)
+    assert "Deezer SA" in entry.notice
+    assert "README" in entry.licence
 
 
 @pytest.mark.demucs
@@ -35,7 +47,7 @@ def test_it_says_what_the_package_demucs_says() -> None:
     addresses = pretrained._parse_remote_files(pretrained.REMOTE_ROOT / "files.txt")
 
     for name, entry in REGISTRY.items():
-        if entry.bundled:
+        if not entry.repository:
             continue
         bag = yaml.safe_load((pretrained.REMOTE_ROOT / f"{name}.yaml").read_text())
 
