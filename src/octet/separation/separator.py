@@ -18,7 +18,7 @@ from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.trackset import TrackSet
 from octet.settings import default_scratch
-from octet.tracks import folder_name, song_name, tracks_of
+from octet.tracks import STEMS, folder_name, song_name, tracks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
