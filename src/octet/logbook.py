@@ -208,6 +208,8 @@ async def read_lines(client: Redis, stopped: asyncio.Event) -> AsyncIterator[str
 
 def _on_one_line(text: str) -> str:
     """Control characters as escapes: a message can neither fake a line nor steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )

@@ -97,6 +97,10 @@ def not_implemented(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) or "status code: 501" in str(error)
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
 def check_key(key: str) -> str:
     """The key itself, if it can name an object in every store.
 
@@ -107,9 +111,9 @@ def check_key(key: str) -> str:
     why = ""
     if any(part in ("", ".", "..") for part in key.split("/")):
         why = "each part between slashes must be a name"
-    elif any(ord(sign) < 32 or ord(sign) == 127 for sign in key):
+    elif _CONTROL.search(key):
         why = "it holds a control character"
-    elif any("\ud800" <= sign <= "\udfff" for sign in key):
+    elif _SURROGATE.search(key):
         why = "it is not valid Unicode"
     elif len(key.encode()) > 1024:
         why = "it is longer than 1024 bytes"
