@@ -137,7 +137,7 @@ class TestOnnx:
         with pytest.raises(ModelDamagedError, match="differ"):
             resolve(ModelChoice(own, cache=cache.folder))
 
-    @pytest.mark.parametrize("sources", [("drums", "x", "other", "bass"), ("voice", "rest")])
+    @pytest.mark.parametrize("sources", [("drums", "x", "other", "bass"), ("voice", "remainder")])
     def test_a_model_without_the_stems_that_octet_needs_is_refused(
         self, tmp_path: Path, cache: Cache, sources: tuple[str, ...]
     ) -> None:
