@@ -10,6 +10,7 @@ from octet.errors import ModelPolicyError, OctetError, SettingError, UnknownMode
 from octet.results.cascades import known, parts, stricter
 from octet.results.recipe import Offer, Recipe
 from octet.separation.models.registry import REGISTRY
+from octet.settings import SeparationSettings, read_settings
 
 VOICES = replace(
     REGISTRY["pocket"], name="voices", licence="MIT", sources=("vocals", "accompaniment")
@@ -74,7 +75,24 @@ def test_the_policy_holds_for_each_part() -> None:
         here.resolve({"model": "voices+htdemucs"})
 
 
-def test_a_cascade_that_is_the_default_is_listed_with_the_models() -> None:
-    names = [model.name for model in Offer(Recipe("voices+pocket"), MODELS).listed()]
+def test_a_model_of_vocals_alone_makes_no_eight_tracks() -> None:
+    here = Offer(Recipe("pocket"), MODELS)
 
-    assert names == [*MODELS, "voices+pocket"]
+    with pytest.raises(SettingError, match="voices alone gives no drums") as refused:
+        here.resolve({"model": "voices"})
+    assert "voices+pocket" in (refused.value.hint or "")
+    # and it is no default either
+    with pytest.raises(SettingError, match="voices alone"):
+        Offer.of(read_settings(SeparationSettings, model="voices"), MODELS)
+
+
+def test_it_is_listed_in_a_cascade() -> None:
+    models = {name: MODELS[name] for name in ("pocket", "voices", "htdemucs")}
+
+    def listed(default: str) -> list[str]:
+        return [model.name for model in Offer(Recipe(default), models).listed()]
+
+    assert listed("pocket") == ["pocket", "htdemucs", "voices+pocket"]
+    # as is the default, once
+    assert listed("voices+pocket") == listed("pocket")
+    assert listed("voices+htdemucs") == [*listed("pocket"), "voices+htdemucs"]

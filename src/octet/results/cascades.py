@@ -91,6 +91,24 @@ def known(models: Mapping[str, KnownModel], name: str) -> KnownModel:
     )
 
 
+def missing_stems(model: KnownModel) -> list[str]:
+    """The stems without which a model cannot make the eight tracks alone."""
+    return [stem for stem in ("vocals", "drums", "bass") if stem not in model.sources]
+
+
+def check_whole(model: KnownModel) -> None:
+    """Refuses a model that cannot make the eight tracks alone.
+
+    Raises:
+        SettingError: it gives no vocals, no drums or no bass.
+    """
+    if missing := missing_stems(model):
+        raise SettingError(
+            f"{model.name} alone gives no {missing[0]}",
+            f"In a cascade another model separates the rest, as in {model.name}{JOINT}pocket.",
+        )
+
+
 def check_roles(names: tuple[str, str], sources: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
     """Holds the stems of two models against what a cascade needs of them.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelPolicyError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
-from octet.results.cascades import known, parts
+from octet.results.cascades import JOINT, check_whole, known, missing_stems, parts
 from octet.tracks import tracks_of
 
 if TYPE_CHECKING:
@@ -105,8 +105,11 @@ class Offer:
         """What these settings offer.
 
         Raises:
-            SettingError: format, bits and bit rate do not go together.
+            SettingError: format, bits and bit rate do not go together, or the model makes no
+                eight tracks.
         """
+        if settings.model in models:
+            check_whole(models[settings.model])
         given = {name: getattr(settings, name) for name in FIELDS if name != "tracks"}
         return cls(encoded(Recipe(**given)), models, settings.model_policy)
 
@@ -152,11 +155,19 @@ class Offer:
         return self.key(recipe), recipe.to_dict()
 
     def listed(self) -> list[KnownModel]:
-        """The models that are known by a name of their own, and the default if it is a cascade."""
-        found = [*self.models.values()]
-        if self.default.model not in self.models:
+        """The models that a job may name, and the default if it is another cascade.
+
+        One that gives vocals alone stands there in a cascade with the first that gives the rest.
+        """
+        whole = [model for model in self.models.values() if not missing_stems(model)]
+        partial = [model for model in self.models.values() if model not in whole]
+        names = [f"{one.name}{JOINT}{rest.name}" for one in partial for rest in whole[:1]]
+        if self.default.model not in {*self.models, *names}:
+            names.append(self.default.model)
+        found = whole
+        for name in names:
             with suppress(UnknownModelError, SettingError):  # a folder of the operator's
-                found.append(known(self.models, self.default.model))
+                found.append(known(self.models, name))
         return found
 
     def check_model(self, name: str) -> None:
@@ -165,11 +176,11 @@ class Offer:
         Raises:
             UnknownModelError: there is none of this name.
             ModelPolicyError: its licence does not allow what this service is for.
-            SettingError: two models are named that make no cascade.
+            SettingError: it makes no eight tracks, or two are named that make no cascade.
         """
         if name == self.default.model:
             return
-        known(self.models, name)
+        check_whole(known(self.models, name))
         for part in parts(name):
             model = self.models[part]
             if self.policy == "commercial" and not model.commercial:
