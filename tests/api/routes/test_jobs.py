@@ -292,7 +292,7 @@ def test_a_model_whose_licence_does_not_fit(settings: ServiceSettings) -> None:
         answer = api.post("/v1/jobs?model=htdemucs", content=song(1))
         assert problem(answer, 422) == "model-policy"
         names = [model["name"] for model in api.get("/v1/models").json()["models"]]
-        assert names == ["pocket"]
+        assert names == ["pocket", "spleeter+pocket"]
 
 
 @pytest.mark.parametrize(
