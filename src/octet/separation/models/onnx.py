@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from octet.errors import ModelDamagedError, UnknownModelError
+from octet.separation.models.graph import field
 from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -68,15 +69,9 @@ def write_spec(path: Path, spec: ModelSpec) -> None:
     It is appended: in protobuf, a repeated field may be continued at the end of a message,
     and `read_spec` takes the last one.
     """
-    entry = b"".join(
-        _tag(number, _BYTES) + _varint(len(data)) + data
-        for number, data in (
-            (_KEY, METADATA_KEY.encode()),
-            (_VALUE, spec.to_json().encode()),
-        )
-    )
+    entry = field(_KEY, METADATA_KEY.encode()) + field(_VALUE, spec.to_json().encode())
     with path.open("ab") as file:
-        file.write(_tag(_METADATA_PROPS, _BYTES) + _varint(len(entry)) + entry)
+        file.write(field(_METADATA_PROPS, entry))
 
 
 def describe_onnx(path: Path) -> ModelSpec:
@@ -188,16 +183,3 @@ def _read_varint(file: BinaryIO) -> int:
         if byte[0] < 0x80:
             return value
     raise ValueError("it is no protobuf message")
-
-
-def _varint(value: int) -> bytes:
-    data = bytearray()
-    while value >= 0x80:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-    return bytes(data)
-
-
-def _tag(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)
