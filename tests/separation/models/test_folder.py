@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.errors import ModelDamagedError, UnknownModelError
+from octet.errors import ModelDamagedError, ModelError, UnknownModelError
 from octet.separation.models.folder import MAX_BAG_BYTES, open_bag
 
 if TYPE_CHECKING:
@@ -93,6 +93,34 @@ def test_a_folder_or_a_file_can_be_one_model(tmp_path: Path, name: str) -> None:
 )
 def test_a_bag_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ModelDamagedError):
+        open_bag(_bag(tmp_path, text, "a.safetensors"))
+
+
+TRAINING = "audio: {chunk_size: 1000}\nmodel:\n  dims: !!python/tuple [4, 32]\ntraining: {}\n"
+
+
+def test_a_description_of_the_training_frameworks_is_called_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="training frameworks") as refused:
+        open_bag(_bag(tmp_path, TRAINING, "a.ckpt"))
+
+    assert not isinstance(refused.value, ModelDamagedError)
+
+
+def test_other_tags_of_python_are_refused_and_run_nothing(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    text = f"{TRAINING}inference: !!python/object/apply:os.mkdir ['{trace}']\n"
+
+    with pytest.raises(ModelDamagedError, match="not YAML"):
+        open_bag(_bag(tmp_path, text, "a.ckpt"))
+    assert not trace.exists()
+
+
+def test_a_bag_that_would_grow_by_its_aliases_is_refused(tmp_path: Path) -> None:
+    # Given thirty mappings, each twice the one before it,
+    lines = [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 30)]
+    text = "\n".join(["a0: &a0 {x: 1}", *lines, "models: [a]"])
+
+    with pytest.raises(ModelDamagedError, match="not YAML"):
         open_bag(_bag(tmp_path, text, "a.safetensors"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from octet.errors import ModelDamagedError, UnknownModelError
+from octet.errors import ModelDamagedError, ModelError, UnknownModelError
 from octet.separation.models.spec import MAX_SECONDS, MAX_TEXT
 
 MAX_BAG_BYTES = 64 * 1024
@@ -139,15 +139,39 @@ def _checked(path: Path, folder: Path, *, links: bool = False) -> Path:
     return path
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML: tuples are lists, and nothing is named twice.
+
+    The training frameworks write tuples. Aliases, which no such file needs, can grow a short
+    file beyond all memory where merge keys nest (PyYAML before 6.0.4).
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
+
+    def sequence(self, node: yaml.SequenceNode) -> list[Any]:
+        return list(self.construct_sequence(node, deep=True))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _Loader.sequence)
+
+
 def _read_bag(path: Path, folder: Path) -> Bag:
     if path.stat().st_size > MAX_BAG_BYTES:
         raise ModelDamagedError(f"{path.name} is too large for a bag", _BAG_HINT)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe one)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ModelDamagedError(f"{path.name} is not YAML", _BAG_HINT) from error
     if not isinstance(content, dict):
         raise ModelDamagedError(f"{path.name} is not a mapping", _BAG_HINT)
+    if "models" not in content and "model" in content and "training" in content:
+        raise ModelError(
+            f"{path.name} describes a network of the training frameworks, which Octet does not run",
+            "Octet runs Demucs' checkpoints, and ONNX files that say what they take and give.",
+        )
     signatures = _signatures(path.name, content.get("models"))
     files = []
     for signature in signatures:
