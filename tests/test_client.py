@@ -306,3 +306,21 @@ def test_somebody_else_there() -> None:
 def test_an_address_without_sense(url: str) -> None:
     with pytest.raises(SettingError, match="address of a service"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("Größe.mp3", "Größe"), ("../x\0y.mp3", "xy"), ("", "song")]
+)
+def test_a_stem_file_is_called_after_the_song(
+    client: Client, worker: StandIn, tmp_path: Path, name: str, file: str
+) -> None:
+    # given a stem file of a song with a name of anybody's choice
+    path = tmp_path / "song.mp3"
+    path.write_bytes(song(1))
+    job = client.submit(path, format="stem")
+    worker.finish(name=name)
+    # when it is fetched, then it lies in the folder under a name of that
+    manifest = client.download_all(job["id"], tmp_path / "stems")
+    assert manifest["tracks"]["stem"]["key"] == f"{file}.stem.mp4"
+    data = (tmp_path / "stems" / f"{file}.stem.mp4").read_bytes()
+    assert data == track_bytes(job["song"], "stem")

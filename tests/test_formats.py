@@ -8,7 +8,7 @@ import pytest
 
 from octet.audio.song import SongInfo
 from octet.errors import SettingError
-from octet.formats import FORMATS, Encoding, FormatName
+from octet.formats import FORMATS, Encoding, FormatName, media_type
 
 
 def song_of(bits: int | None) -> SongInfo:
@@ -40,6 +40,8 @@ def test_the_list_of_formats_loads_nothing_heavy():
         ("m4a", 192000, 96000),
         ("flac", 96000, 96000),
         ("wav", 12345, 12345),
+        ("stem", 8000, 44100),
+        ("stem", 96000, 44100),
     ],
 )
 def test_a_format_holds_the_rate_or_the_next_higher_or_its_highest(name, rate, held):
@@ -57,6 +59,8 @@ def test_a_format_holds_the_rate_or_the_next_higher_or_its_highest(name, rate, h
         {"name": "flac", "bitrate": 320},
         {"name": "mp3", "quality": 10},
         {"name": "wav", "quality": 5},
+        {"name": "stem", "bits": 32},
+        {"name": "stem", "bits": 16, "bitrate": 256},
     ],
 )
 def test_a_setting_that_the_format_does_not_have_is_refused_with_a_hint(settings):
@@ -77,6 +81,7 @@ def test_a_setting_that_the_format_does_not_have_is_refused_with_a_hint(settings
         ("wav", 32, 32),
         ("flac", None, 16),
         ("mp3", 24, None),
+        ("stem", 24, None),
     ],
 )
 def test_bits_that_are_not_asked_for_are_the_songs_own(name, song_bits, bits):
@@ -85,3 +90,22 @@ def test_bits_that_are_not_asked_for_are_the_songs_own(name, song_bits, bits):
 
 def test_bits_that_are_asked_for_stay():
     assert Encoding("flac", bits=16).for_song(24).bits == 16
+
+
+def test_a_stem_file_is_lossy_unless_bits_are_asked_for():
+    lossy, lossless = Encoding("stem"), Encoding("stem", bits=24)
+
+    assert (lossy.lossless, lossy.kilobits) == (False, 256)
+    assert (lossless.lossless, lossless.kilobits) == (True, None)
+    assert lossless.for_song(16) == lossless
+    others = [Encoding(name) for name in FORMATS if name != "stem"]
+    assert [one.name for one in others if one.lossless] == ["flac", "wav"]
+    assert all((one.kilobits is None) == one.lossless for one in others)
+
+
+@pytest.mark.parametrize(
+    ("extension", "mime"),
+    [("mp3", "audio/mpeg"), ("mp4", "audio/mp4"), ("exe", "application/octet-stream")],
+)
+def test_a_file_is_served_as_what_its_extension_says(extension, mime):
+    assert media_type(extension) == mime

@@ -5,7 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from octet.tracks import STEMS, TRACKS, close_the_sum, folder_names, mix_down, song_name, tracks_of
+from octet.formats import FORMATS
+from octet.tracks import (
+    IN_STEM_FILE,
+    STEM_FILE,
+    STEMS,
+    TRACKS,
+    close_the_sum,
+    download_name,
+    file_name,
+    folder_names,
+    mix_down,
+    song_name,
+    tracks_of,
+)
 
 
 def estimates(seed: int = 1, shape: tuple[int, int] = (2, 1000)) -> dict[str, np.ndarray]:
@@ -78,3 +91,14 @@ def test_songs_of_one_name_get_folders_of_their_own():
 def test_a_songs_name_is_text():
     assert song_name(Path("in") / "Größe 練習.mp3") == "Größe 練習.mp3"
     assert song_name(Path(os.fsdecode(b"caf\xe9.mp3"))) == "caf\N{REPLACEMENT CHARACTER}.mp3"
+
+
+def test_a_stem_file_has_the_songs_name_and_a_double_ending():
+    assert file_name("vocals", "mp3", "Lied") == "vocals.mp3"
+    assert download_name("vocals", "mp3", "Lied") == "Lied-vocals.mp3"
+    assert file_name("stem", "mp4", "Lied") == download_name("stem", "mp4", "Lied")
+    assert file_name("stem", "mp4", "Lied") == "Lied.stem.mp4"
+    # and it is the track of the one format that holds several sounds
+    assert [one.name for one in FORMATS.values() if one.streams > 1] == [STEM_FILE]
+    assert FORMATS[STEM_FILE].streams == len(IN_STEM_FILE)
+    assert {*IN_STEM_FILE} == {*STEMS, "original"}

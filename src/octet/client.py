@@ -15,7 +15,7 @@ import httpx
 
 from octet.errors import ServiceError, SettingError
 from octet.results.folder import ResultFolder
-from octet.tracks import song_name
+from octet.tracks import file_name, folder_name, song_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,14 +217,14 @@ class Client:
             OutputError: the folder cannot be written.
         """
         manifest = self.manifest(song_id)
-        known = manifest["tracks"]
+        known, song = manifest["tracks"], _song_of(manifest)
         manifest["tracks"] = {}
         with ResultFolder(Path(folder)) as result:
             for name in list(known) if tracks is None else tracks:
                 if name not in known or not name.isidentifier():
                     raise ServiceError(f"the song has no track {name!r}", status=404)
                 extension = str(known[name]["key"]).rpartition(".")[2]
-                key = f"{name}.{extension if extension.isalnum() else 'mp3'}"
+                key = file_name(name, extension if extension.isalnum() else "mp3", song)
                 self.download(song_id, name, result.stage / key)
                 manifest["tracks"][name] = {**known[name], "key": key}
             text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
@@ -358,6 +358,12 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 def _part(name: str) -> str:
     """A part of an address."""
     return quote(name, safe="")
+
+
+def _song_of(manifest: Json) -> str:
+    """A name for the song's files; what the service says may come from anybody."""
+    name = str((manifest.get("song") or {}).get("name", ""))
+    return folder_name(Path("".join(sign for sign in name if sign.isprintable())))
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from octet.errors import SettingError
 
-FormatName = Literal["mp3", "flac", "wav", "ogg", "opus", "m4a"]
+FormatName = Literal["mp3", "flac", "wav", "ogg", "opus", "m4a", "stem"]
 """The keys of `FORMATS`, for settings and options."""
 
 
@@ -16,12 +16,16 @@ class Format:
     """A file format.
 
     Attributes:
-        name: what the user calls it, and the extension of its files, without the dot.
+        name: what the user calls it.
         mime: its media type.
         rates: sample rates in Hz it can hold, rising; empty for any.
-        bits: bits a sample it can hold; empty for a lossy format.
-        bitrates: least and most kilobits a second; None where there is nothing to choose.
-        bitrate: kilobits a second unless asked otherwise.
+        bits: bits a sample it can hold without loss; empty for a lossy format.
+        bitrates: least and most kilobits a second; None where there is nothing to choose. A format
+            that has bits as well is lossy unless they are asked for.
+        bitrate: kilobits a second unless asked otherwise, of each sound in the file.
+        streams: how many stereo sounds a file holds. Of several, the file is the only track of a
+            song, and has the format's name.
+        extension: of its files, without the dot; the name unless given.
     """
 
     name: str
@@ -30,11 +34,11 @@ class Format:
     bits: tuple[int, ...] = ()
     bitrates: tuple[int, int] | None = None
     bitrate: int | None = None
+    streams: int = 1
+    extension: str = ""
 
-    @property
-    def lossless(self) -> bool:
-        """Whether every sample comes back as it was, within `bits`."""
-        return bool(self.bits)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extension", self.extension or self.name)
 
     def nearest_rate(self, rate: int) -> int:
         """The rate at which a file holds a song of `rate` Hz.
@@ -60,9 +64,16 @@ FORMATS = {
         Format("ogg", "audio/ogg", _VORBIS_RATES, bitrates=(64, 500), bitrate=256),
         Format("opus", "audio/ogg", (48000,), bitrates=(16, 510), bitrate=256),
         Format("m4a", "audio/mp4", _AAC_RATES, bitrates=(32, 512), bitrate=256),
+        Format("stem", "audio/mp4", (44100,), (16, 24), (32, 512), 256, 5, "mp4"),
     )
 }
 """The formats by name."""
+
+
+def media_type(extension: str) -> str:
+    """Of a track's file, by its extension without the dot."""
+    found = (one.mime for one in FORMATS.values() if one.extension == extension)
+    return next(found, "application/octet-stream")
 
 
 _UNREAD = (
@@ -107,7 +118,8 @@ class Encoding:
     Args:
         name: one of `FORMATS`.
         bits: a sample, of a lossless format: 16 or 24, and 32 for floating point in wav. None
-            takes the song's own (see `for_song`), or 16 where there is no song to ask.
+            takes the song's own (see `for_song`), or 16 where there is no song to ask. A stem file
+            is lossless (ALAC) if they are given, else AAC.
         bitrate: kilobits a second of a lossy format, in ogg about so many. None takes the format's
             own default (mp3: 320). MP3 below 32 kHz has a lower ceiling, which it is cut to.
         quality: of mp3, how hard the encoder tries: 0 (slowest) to 9 (fastest); None is 5.
@@ -140,6 +152,11 @@ class Encoding:
             can = " or ".join(map(str, held))
             hint = f"It holds {can}" if held else "Leave the bits out: the format is lossy"
             raise SettingError(f"{self.name} does not hold {self.bits} bits a sample", hint)
+        if self.bits is not None and self.bitrate is not None and self.format.bitrates:
+            raise SettingError(
+                f"{self.name} has bits or a bit rate, and not both",
+                "With bits it is lossless, with a bit rate lossy",
+            )
 
     def _check_bitrate(self) -> None:
         if self.bitrate is None:
@@ -158,6 +175,16 @@ class Encoding:
         """The format that is meant."""
         return FORMATS[self.name]
 
+    @property
+    def lossless(self) -> bool:
+        """Whether every sample comes back as it was, within the bits."""
+        return bool(self.format.bits) and (self.bits is not None or not self.format.bitrates)
+
+    @property
+    def kilobits(self) -> int | None:
+        """A second, of each sound: as asked for, or the format's own; None of a lossless one."""
+        return None if self.lossless else self.bitrate or self.format.bitrate
+
     def for_song(self, bits: int | None) -> Encoding:
         """The same encoding, with the song's own bits where none were asked for.
 
@@ -167,7 +194,7 @@ class Encoding:
         A song of more than 16 bits gets 24, floating point or 32 bits get 32 in wav; all else,
         lossy songs too, gets 16.
         """
-        if self.bits is not None or not self.format.lossless:
+        if self.bits is not None or not self.lossless:
             return self
         own = bits or 16
         fitting = [held for held in self.format.bits if held >= own]

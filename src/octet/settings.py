@@ -69,9 +69,13 @@ class SeparationSettings(BaseSettings):
         None, ge=0, lt=1, description="Share by which segments overlap; the model's own if unset."
     )
     shifts: int = Field(0, ge=0, le=100, description="Averaged passes at random offsets.")
-    format: FormatName = Field("mp3", description="File format of the tracks.")
+    format: FormatName = Field(
+        "mp3", description="File format of the tracks; `stem`, one file, not of a service."
+    )
     bits: Literal[16, 24, 32] | None = Field(
-        None, description="Bits a sample of flac and wav; the song's own if unset."
+        None,
+        description="Bits a sample of flac and wav, the song's own if unset; of a stem file, which"
+        " is lossless then.",
     )
     bitrate: int | None = Field(None, ge=8, description="Kilobits a second of lossy formats.")
     cache: Path | None = Field(

@@ -20,6 +20,13 @@ TRACKS = (*STEMS, "original", "full", "instrumental", "acapella")
 REST = "rest"
 """What a model of further sources (guitar, piano) leaves of `other` without them."""
 
+STEM_FILE = "stem"
+"""The only track of the format of this name: a file that DJ programs read (Native Instruments'
+STEMS), with the song and its four stems in it."""
+
+IN_STEM_FILE = ("original", "drums", "bass", "other", "vocals")
+"""What is in such a file, in the order that these programs expect."""
+
 SAME_SAMPLES = {"acapella": "vocals", "full": "original"}
 """Tracks that hold what another track holds.
 
@@ -69,6 +76,25 @@ def mix_down(stems: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "instrumental": instrumental,
         "acapella": stems["vocals"],
     }
+
+
+def file_name(track: str, extension: str, song: str) -> str:
+    """What a track's file is called among others of its song.
+
+    Args:
+        track: its name.
+        extension: of the file, without the dot.
+        song: a name of the song that may stand in a file's, see `folder_name`.
+
+    Returns:
+        `vocals.mp3`; of a stem file `song.stem.mp4`, the ending by which DJ programs know it.
+    """
+    return f"{song}.{track}.{extension}" if track == STEM_FILE else f"{track}.{extension}"
+
+
+def download_name(track: str, extension: str, song: str) -> str:
+    """What a track's file is called by itself: `song-vocals.mp3`, `song.stem.mp4`."""
+    return f"{song}{'.' if track == STEM_FILE else '-'}{track}.{extension}"
 
 
 def folder_names(songs: Iterable[str | Path]) -> list[str]:

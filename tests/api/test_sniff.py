@@ -95,7 +95,7 @@ def test_what_is_not_read_is_named(head: bytes, kind: str) -> None:
 def test_what_octet_writes_it_accepts(name: str, tmp_path: Path) -> None:
     path = tmp_path / "song"
     encoder = Encoder(path, Encoding(name), 44100)
-    encoder.write(np.zeros((2, 44100), np.float32))
+    encoder.write(np.zeros((2 * FORMATS[name].streams, 44100), np.float32))
     encoder.close()
     data = path.read_bytes()
     assert sniff(data[:HEAD], whole=len(data) <= HEAD).startswith("audio/")

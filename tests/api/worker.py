@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from octet.formats import FORMATS
 from octet.jobs.claims import Claim, Claims
 from octet.jobs.job import Job, JobError
 from octet.jobs.server import connect
 from octet.results.keys import ResultKeys
 from octet.results.publication import Publication
-from octet.results.recipe import Offer
+from octet.results.recipe import Offer, tracks_in
 from octet.separation.models.registry import REGISTRY
 from octet.settings import SeparationSettings, read_settings
 from octet.storage.open import open_buckets
-from octet.tracks import TRACKS
 from tests.results.made import manifest, track
 
 if TYPE_CHECKING:
@@ -90,12 +90,13 @@ class StandIn:
         buckets = open_buckets(self._settings)
         job = claim.job
         recipe = offer_of(self._settings).fill(job.recipe)
-        keys = ResultKeys(job.song, job.key, recipe.format)
+        ending = FORMATS[recipe.format].extension
+        keys = ResultKeys(job.song, job.key, ending)
         publication = Publication(buckets.output, keys, claim.token)
         tracks = {}
-        for name in recipe.tracks or TRACKS:
+        for name in recipe.tracks or tracks_in(recipe.format, ()):
             data = self.bytes_of(job.song, name)
-            path = self._folder / f"{name}.{recipe.format}"
+            path = self._folder / f"{name}.{ending}"
             path.write_bytes(data)
             await publication.add(name, path)
             tracks[name] = track(path.name, data)

@@ -196,8 +196,10 @@ from octet.formats import Encoding
 from octet.errors import OutputError
 from tests.audio.waves import encoded, sound
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+encoding = Encoding(sys.argv[2])
+block = sound(480_000, channels=2 * encoding.format.streams)
 try:
-    encoded(Path(sys.argv[1]), sound(480_000), Encoding(sys.argv[2]), 48000)
+    encoded(Path(sys.argv[1]), block, encoding, 48000)
 except OutputError as error:
     print(error.message)
 """

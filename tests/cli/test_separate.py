@@ -382,3 +382,18 @@ def test_a_model_or_a_program_that_fails_for_one_song_ends_no_batch(tmp_path, mo
     assert "octet: model.wav: the network gave what are no numbers" in said
     assert "octet: program.wav: unforeseen ZeroDivisionError('division by zero')" in said
     assert separated(tmp_path) == {"good"}
+
+
+def test_a_stem_file_lies_in_the_songs_folder_under_its_name(tmp_path):
+    # given two songs of one name
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        make_song(tmp_path / folder / "Lied.wav", 0.5)
+    # when stem files are made of them
+    call = ("separate", "a/Lied.wav", "b/Lied.wav", "--format", "stem", "-o", "out")
+    done = octet(*call, cwd=tmp_path)
+    # then each is called after its song, whatever its folder is
+    assert done.returncode == 0, done.stderr
+    for folder in ("Lied", "Lied (2)"):
+        assert names(tmp_path / "out" / folder) == {"Lied.stem.mp4", "manifest.json"}
+    assert "1 track in" in done.stdout

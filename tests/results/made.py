@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from octet.formats import FORMATS
 from octet.results.manifest import Manifest, Model, Song, Track, build
-from octet.results.recipe import Recipe
-from octet.tracks import TRACKS
+from octet.results.recipe import Recipe, tracks_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,9 @@ def manifest(
     **more: Any,
 ) -> Manifest:
     """Of a song of ten seconds, as a separation by this recipe would leave it."""
-    files = {one: track(f"{one}.{recipe.format}") for one in recipe.tracks or TRACKS}
+    ending = FORMATS[recipe.format].extension
+    names = recipe.tracks or tracks_in(recipe.format, ())
+    files = {one: track(f"{one}.{ending}") for one in names}
     made = build(
         song=Song(
             sha256=song,

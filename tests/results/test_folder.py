@@ -151,3 +151,31 @@ def test_a_file_in_the_way_is_told_before_any_work(tmp_path):
     with pytest.raises(OutputError, match="cannot write to /proc/octet"):
         ResultFolder(tmp_path / "/proc/octet")
     assert names(tmp_path) == {"out"}
+
+
+def test_a_stem_file_of_an_earlier_result_goes_by_its_songs_name(tmp_path):
+    # given a stem file, named after its song, and another that nobody's manifest names
+    out = tmp_path / "out"
+    with ResultFolder(out) as result:
+        (result.stage / "Das Lied.stem.mp4").write_text("old")
+        result.publish(json.dumps({"tracks": {"stem": {"key": "Das Lied.stem.mp4"}}}))
+    (out / "mine.stem.mp4").write_text("mine")
+    # when tracks are published there, then it goes and the other stays
+    publish(out, "vocals.mp3")
+    assert names(out) == {"vocals.mp3", "mine.stem.mp4", "manifest.json"}
+
+
+@pytest.mark.parametrize(
+    "key", ["../mine.stem.mp4", "/mine.stem.mp4", "a\0.stem.mp4", "mine.mp4", "", ".."]
+)
+def test_a_manifest_from_anywhere_deletes_nothing_but_stem_files_beside_it(tmp_path, key):
+    # given a manifest with a key of somebody's choice
+    out = tmp_path / "out"
+    publish(out, "vocals.mp3")
+    for place in (tmp_path / "mine.stem.mp4", out / "mine.mp4"):
+        place.write_text("mine")
+    (out / "manifest.json").write_text(json.dumps({"tracks": {"stem": {"key": key}}}))
+    # when tracks are published there, then nothing is gone
+    publish(out, "vocals.mp3")
+    assert names(out) == {"vocals.mp3", "mine.mp4", "manifest.json"}
+    assert (tmp_path / "mine.stem.mp4").exists()

@@ -23,3 +23,13 @@ def test_nothing_unsafe_gets_into_a_key() -> None:
         if bad:
             with pytest.raises(SettingError):
                 ResultKeys("song", recipe=bad)
+
+
+def test_the_store_hands_files_out_under_names_for_people() -> None:
+    keys = ResultKeys("song", "0123456789abcdef", "mp4")
+
+    assert keys.track("stem") == "song/0123456789abcdef/stem.mp4"
+    assert keys.download_name("stem") == "song-0123456789abcdef.stem.mp4"
+    assert ResultKeys("a.b").download_name("vocals") == "a.b-vocals.mp3"
+    with pytest.raises(SettingError):
+        keys.download_name("../stem")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from octet.results.manifest import Manifest
+from octet.results.recipe import Recipe
 from tests.results.made import DEFAULT, manifest
-
-if TYPE_CHECKING:
-    from octet.results.recipe import Recipe
 
 
 def test_what_is_written_is_read_again() -> None:
@@ -141,3 +139,14 @@ def test_it_is_json_in_utf8_whatever_the_song_is_called() -> None:
 def test_a_figure_that_is_no_number_is_never_written() -> None:
     with pytest.raises(ValueError, match="not JSON"):
         replace(manifest(), null_db=float("nan")).to_json()
+
+
+def test_a_stem_file_answers_alone() -> None:
+    # given a result whose one file holds all stems
+    stem = Recipe("pocket", format="stem", bitrate=256)
+    made = manifest(stem)
+    # then it is whole with that, and its file has the ending that readers of media know
+    assert (list(made.tracks), made.extension) == (["stem"], "mp4")
+    assert made.answers(stem)
+    assert not made.without("stem").answers(stem)
+    assert not made.answers(DEFAULT)

@@ -8,10 +8,10 @@ import pytest
 
 from octet.errors import ModelPolicyError, OctetError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
-from octet.results.recipe import Offer, Recipe
+from octet.results.recipe import Offer, Recipe, tracks_in
 from octet.separation.models.registry import REGISTRY
 from octet.settings import SeparationSettings, read_settings
-from octet.tracks import TRACKS
+from octet.tracks import STEMS, TRACKS
 
 
 def offer(**settings: Any) -> Offer:
@@ -196,3 +196,28 @@ def test_a_recipe_includes_one_of_the_same_settings_with_fewer_tracks() -> None:
 def test_a_default_that_makes_no_sense_is_told_at_the_start() -> None:
     with pytest.raises(SettingError, match="24 bits"):
         offer(format="mp3", bits=24)
+
+
+def test_a_stem_file_is_one_track_and_lossy_unless_bits_are_asked_for() -> None:
+    # given a service with a bit rate, or bits, of its own
+    for here in (offer(bitrate=192), offer(format="flac", bits=24)):
+        # when a stem file is asked for, then it is AAC, and with bits ALAC without a bit rate
+        lossy = here.resolve({"format": "stem"})
+        lossless = here.resolve({"format": "stem", "bits": 16})
+        assert (lossy.bits, lossy.bitrate in (192, 256)) == (None, True)
+        assert (lossless.bits, lossless.bitrate) == (16, None)
+        # and its one track is all that there is
+        assert here.resolve({"format": "stem", "tracks": ["stem"]}) == lossy
+        with pytest.raises(SettingError, match="no track 'vocals'"):
+            here.resolve({"format": "stem", "tracks": ["vocals"]})
+    with pytest.raises(SettingError, match="no track 'stem'"):
+        offer().resolve({"tracks": ["stem"]})
+    assert tracks_in("stem", STEMS) == ("stem",)
+    assert tracks_in("mp3", STEMS) == TRACKS
+
+
+def test_a_service_keeps_a_format_of_eight_files() -> None:
+    with pytest.raises(SettingError, match="OCTET_FORMAT") as refused:
+        offer(format="stem")
+
+    assert "eight files" in refused.value.hint

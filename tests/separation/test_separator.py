@@ -14,11 +14,12 @@ import pytest
 from octet.audio.decode import probe
 from octet.audio.encode import Encoder
 from octet.audio.recording import Recording
-from octet.errors import CancelledError, NotAudioError, OutputError, SettingError
+from octet.errors import CancelledError, ModelError, NotAudioError, OutputError, SettingError
 from octet.formats import Encoding
 from octet.separation.model import Passthrough
 from octet.separation.separator import Separator
 from octet.tracks import SAME_SAMPLES, STEMS, TRACKS, folder_name
+from tests.audio.test_stem import heard
 from tests.separation.sources import Shares
 
 FORMATS = ("mp3", "flac", "wav", "ogg", "opus", "m4a")
@@ -349,3 +350,42 @@ def test_long_names_leave_room_for_a_number():
     name = folder_name(Path("練" * 83 + ".mp3"))
     assert len(name.encode()) == 240
     assert name == "練" * 80
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
+def test_a_stem_file_holds_the_song_and_its_stems(tmp_path, rate, channels):
+    # given a song, as DJ programs take it or not
+    song = tmp_path / "Das Lied.wav"
+    samples = np.rint(music(100_000, rate)[:channels].T * 32767).astype(np.int16)
+    with wave.open(str(song), "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    # when a stem file is made of it, without loss
+    receipt = Separator(Shares(), format="stem", bits=24).separate(song, tmp_path / "out")
+    # then it is the only file, by the song's name, and the manifest says what is in it
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"Das Lied.stem.mp4", "manifest.json"}
+    assert {name: track.key for name, track in receipt.tracks.items()} == {
+        "stem": "Das Lied.stem.mp4"
+    }
+    assert (receipt.tracks["stem"].rate, receipt.settings["bits"]) == (44_100, 24)
+    # and in it are song, drums, bass, other and vocals, of the same length, in both channels
+    mix, *stems = (sound / 2.0**31 for sound in heard(tmp_path / "out" / "Das Lied.stem.mp4"))
+    assert mix.shape == (2, receipt.tracks["stem"].samples)
+    for stem, share in zip(stems, (0.25, 0.125, 0.125, 0.5), strict=True):
+        error = stem - share * mix
+        # what lies above the model's range is in `other`, at a rate that has more than that
+        exact = np.abs(error).max() < 4 * 2.0**-23
+        assert exact if rate == 44_100 else level(error) < level(mix) - 25
+    assert np.array_equal(np.sum(stems, axis=0), mix)
+    assert receipt.null_db < -120
+
+
+def test_a_stem_file_needs_all_four_stems_and_nothing_else(tmp_path):
+    # given a model without a bass, when a stem file is asked for, then no song is touched
+    with pytest.raises(ModelError, match="no bass"):
+        Separator(Shares(vocals=0.5, drums=0.5), format="stem")
+    # and a track of other formats is not in it
+    with pytest.raises(SettingError, match="no track 'vocals'"):
+        Separator(Shares(), format="stem", tracks=["vocals"])
+    assert Separator(Shares(), format="stem", tracks=["stem"]).recipe.tracks == ()

@@ -139,3 +139,24 @@ def test_a_song_that_changes_meanwhile_is_not_copied(tmp_path):
         (tmp_path / "song.mp3").write_bytes(b"another")
         with pytest.raises(DamagedAudioError, match="changed while it was being separated"):
             tracks.finish()
+
+
+@pytest.mark.timeout(30)
+def test_a_stem_file_is_whole_or_not_there(tmp_path):
+    # given a song whose one track is a stem file
+    song = write(tmp_path / "Das Lied.wav", music(60_000))
+    (tmp_path / "out").mkdir()
+    with Recording.read_song(song, tmp_path) as recording:
+        made = (recording, song, tmp_path / "out", ("stem",), Encoding("stem"))
+        # when it is given up on the way, then nothing of it is left, and no thread
+        with TrackSet(*made) as tracks:
+            fill(tracks)
+        assert list((tmp_path / "out").iterdir()) == []
+        assert encoding_threads() == []
+        # and when it is ended, then it has the song's name, level and length
+        with TrackSet(*made) as tracks:
+            fill(tracks)
+            entry = tracks.finish()["stem"]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["Das Lied.stem.mp4"]
+        assert (entry.key, entry.samples) == ("Das Lied.stem.mp4", 60_000)
+        assert entry.peak_db == pytest.approx(20 * np.log10(recording.peak), abs=0.01)

@@ -262,3 +262,19 @@ async def test_an_outage_of_the_store_is_waited_for(service: Service, tmp_path: 
 async def read_json(service: Service, key: str) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(await service.buckets.output.get_bytes(key))
     return value
+
+
+async def test_a_stem_file_is_published_as_one_track(service: Service) -> None:
+    name = await service.put(song())
+    request = JobRequest(song=name, recipe={"format": "stem"}, key="0123456789abcdef")
+    await service.queue.submit(request)
+
+    async with service.worker():
+        job = await service.ended(request.job_id)
+
+    assert job.outcome == "complete"
+    keys = ResultKeys(name, request.key, "mp4")
+    assert await service.objects() == {keys.track("stem"), keys.manifest}
+    manifest = await read_json(service, keys.manifest)
+    assert manifest["tracks"]["stem"]["key"] == f"{name}/{request.key}/stem.mp4"
+    assert manifest["tracks"]["stem"]["rate"] == 44_100

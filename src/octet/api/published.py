@@ -10,6 +10,7 @@ from octet.api.submission import clean_name
 from octet.api.views import split_id
 from octet.results import publication
 from octet.results.keys import ResultKeys
+from octet.tracks import download_name
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
@@ -78,5 +79,5 @@ async def send_track(
         link = await send_link(bucket, head.key)
         if link is not None:
             return link
-    name = f"{stem or result.name}-{track}.{result.keys.extension}"
+    name = download_name(track, result.keys.extension, stem or result.name)
     return send_object(request, bucket, head, name)

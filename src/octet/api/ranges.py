@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from octet.api.errors import is_lab, problem
-from octet.formats import FORMATS
+from octet.formats import media_type
 from octet.storage.headers import disposition
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def send_object(request: Request, bucket: Bucket, head: ObjectHead, name: str) -
         "Last-Modified": head.modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         **({"ETag": etag} if etag else {}),
     }
-    file_format = FORMATS.get(head.key.rpartition(".")[2])
-    media_type = file_format.mime if file_format else "application/octet-stream"
+    mime = media_type(head.key.rpartition(".")[2])
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     wanted = _range(request, head.size, etag)
@@ -59,12 +58,12 @@ def send_object(request: Request, bucket: Bucket, head: ObjectHead, name: str) -
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{head.size}"
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media_type)
+        return Response(status_code=status, headers=headers, media_type=mime)
     return StreamingResponse(
         bucket.stream(head.key, start, end, chunk=CHUNK, etag=head.etag),
         status_code=status,
         headers=headers,
-        media_type=media_type,
+        media_type=mime,
     )
 
 

@@ -49,13 +49,18 @@ class JobOptions(BaseModel):
     model: str | None = Field(default=None, max_length=200, description="A name of GET /v1/models.")
     format: FormatName | None = Field(default=None, description="File format of the tracks.")
     tracks: list[str] | None = Field(
-        default=None, max_length=32, description="Only these tracks; all eight if left out."
+        default=None,
+        max_length=32,
+        description="Only these tracks; all eight if left out. The format stem has one, `stem`.",
     )
     bits: Literal[16, 24, 32] | None = Field(
-        default=None, description="Bits a sample of flac and wav."
+        default=None, description="Bits a sample of flac and wav; they make a stem file lossless."
     )
     bitrate: int | None = Field(
-        default=None, ge=8, le=512, description="Kilobits a second of mp3, ogg, opus and m4a."
+        default=None,
+        ge=8,
+        le=512,
+        description="Kilobits a second of mp3, ogg, opus, m4a, and each sound of a stem file.",
     )
     overlap: float | None = Field(
         default=None,

@@ -14,6 +14,7 @@ from octet.audio.mp3 import QUALITY, Mp3File
 from octet.audio.muxed import MuxedFile, sample_kind
 from octet.audio.resample import Resampler
 from octet.audio.song import cover_size, track_tags
+from octet.audio.stem import StemFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,8 +40,11 @@ class Encoder:
     the nearest integer, without dither; what goes beyond full scale is cut, and counted. The
     other lossy encoders take up to `LOUDEST` times full scale.
 
+    A stem file takes five sounds at once, see `octet.audio.stem`.
+
     What a lossy encoder left of the sound is measured once the file is complete: it is decoded, at
-    about a sixth of the encoder's own time, and excerpts of it are compared with what was written.
+    about a sixth of the encoder's own time, and excerpts of it are compared with what was
+    written; of a stem file, its first sound.
 
     Args:
         path: the file; one that is there is overwritten.
@@ -67,7 +71,10 @@ class Encoder:
         self.path = Path(path)
         self.encoding = replace(encoding, bits=_bits(encoding))
         self.rate = encoding.format.nearest_rate(rate)
-        self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
+        self._channels = 2 * encoding.format.streams
+        self._resampler: Resampler | None = None
+        if rate != self.rate:
+            self._resampler = Resampler(rate, self.rate, self._channels)
         self._samples = self._clipped = 0
         self._excerpts = Excerpts()
         self._file = OutputFile(self.path)
@@ -83,13 +90,15 @@ class Encoder:
     def write(self, block: np.ndarray) -> None:
         """Takes a block in, float32 of shape (2, n), finite, full scale ±1.
 
+        Of a stem file the shape is (10, n): its five sounds, one after the other.
+
         Raises:
             OutputError: the file cannot be written; `abort` deletes what there is of it.
             ValueError: the block holds samples that are not numbers.
         """
         if not np.isfinite(block).all():
             raise ValueError("the block holds samples that are not numbers")
-        if not self.encoding.format.lossless:
+        if not self.encoding.lossless:
             if self._kind != "s16":  # of which all that is cut is counted later
                 self._clipped += int(np.count_nonzero(np.abs(block) > LOUDEST))
             block = np.clip(block, -LOUDEST, LOUDEST)
@@ -105,13 +114,14 @@ class Encoder:
         """
         try:
             if self._resampler is not None:
-                self._put(self._resampler.process(np.zeros((2, 0), np.float32), last=True))
+                nothing = np.zeros((self._channels, 0), np.float32)
+                self._put(self._resampler.process(nothing, last=True))
             self._guarded(self._sink.finish)
             size, digest = self._file.complete()
         except BaseException:
             self.abort()
             raise
-        lossy = self._samples and not self.encoding.format.lossless
+        lossy = self._samples and not self.encoding.lossless
         residual = self._excerpts.residual_db(self.path) if lossy else None
         return EncodedFile(
             self.path, size, self._samples, self.rate, digest, self._clipped, residual
@@ -123,7 +133,7 @@ class Encoder:
 
     def _open(self, tags: Mapping[str, str], cover: Cover | None) -> None:
         encoding = self.encoding
-        bitrate = encoding.bitrate or encoding.format.bitrate or 0
+        bitrate = encoding.kilobits or 0
         self._kind = sample_kind(encoding)
         self._sink: _Sink
         if encoding.name == "mp3":
@@ -134,6 +144,8 @@ class Encoder:
             from octet.audio.vorbis import VorbisFile  # no other format needs libsndfile
 
             self._sink = VorbisFile(self._file, self.rate, bitrate, tags, cover)
+        elif encoding.name == "stem":
+            self._sink = StemFile(self._file, encoding, self.rate, tags, cover)
         else:
             self._sink = MuxedFile(self._file, encoding, self.rate, tags, cover)
 
@@ -142,8 +154,8 @@ class Encoder:
             self._put_piece(block[:, start : start + _PIECE])
 
     def _put_piece(self, piece: np.ndarray) -> None:
-        if not self.encoding.format.lossless:
-            self._excerpts.add(piece)
+        if not self.encoding.lossless:
+            self._excerpts.add(piece[:2])
         self._samples += piece.shape[1]
         if self._kind in ("s16", "s32"):
             samples, clipped = quantise(piece, self.encoding.bits or 16)
@@ -171,18 +183,18 @@ class _Sink(Protocol):
 
 
 def _bits(encoding: Encoding) -> int | None:
-    return (encoding.bits or 16) if encoding.format.lossless else None
+    return (encoding.bits or 16) if encoding.lossless else None
 
 
 def quantise(block: np.ndarray, bits: int) -> tuple[np.ndarray, int]:
     """Samples as the nearest integers of 16 or 24 bits; halves go to the even one.
 
     Args:
-        block: float32 of shape (2, n), full scale ±1.
+        block: float32 of shape (channels, n), full scale ±1.
         bits: 16 or 24.
 
     Returns:
-        int16, or int32 with 24 bits at the top, of shape (n, 2), contiguous; and how many
+        int16, or int32 with 24 bits at the top, of shape (n, channels), contiguous; and how many
         samples were beyond what the integers can hold, and are cut to it.
     """
     top = 2.0 ** (bits - 1)

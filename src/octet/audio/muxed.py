@@ -55,7 +55,7 @@ class MuxedFile:
         self._stream = cast("AudioStream", self._container.add_stream(_codec(encoding), rate=rate))
         context = self._stream.codec_context
         context.layout, context.format, context.thread_count = "stereo", self._kind, 1
-        if bitrate := encoding.bitrate or encoding.format.bitrate:
+        if bitrate := encoding.kilobits:
             context.bit_rate = bitrate * 1000
         self._container.metadata.update(tags)
         self._samples = 0
@@ -99,9 +99,9 @@ class MuxedFile:
 
 def sample_kind(encoding: Encoding) -> str:
     """FFmpeg's name of the samples that an encoding takes."""
-    if encoding.format.lossless:
+    if encoding.lossless:
         return {16: "s16", 24: "s32", 32: "flt"}[encoding.bits or 16]
-    return "fltp" if encoding.name == "m4a" else "flt"
+    return "fltp" if encoding.name in ("m4a", "stem") else "flt"
 
 
 def _codec(encoding: Encoding) -> str:

@@ -50,7 +50,10 @@ def separate(
     audio_format: Annotated[
         FormatName | None, typer.Option("--format", help="File format of the tracks.")
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (float) for flac and wav.")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="16, 24 or 32 (float) for flac and wav; 16 or 24 for a lossless stem."),
+    ] = None,
     bitrate: Annotated[int | None, typer.Option(help=f"kb/s for {_WITH_BITRATE}.")] = None,
     tracks: Annotated[
         str | None, typer.Option(help="Only these, comma-separated: vocals,instrumental,...")
@@ -156,7 +159,7 @@ def _report(done: Manifest, folder: Path) -> None:
     seconds = done.timings["total"]
     speed = done.song.duration / seconds if seconds else 0.0
     say(
-        f"{folder}: {len(done.tracks)} tracks in {seconds:.1f} s "
+        f"{folder}: {len(done.tracks)} track{'s'[: len(done.tracks) - 1]} in {seconds:.1f} s "
         f"({speed:.1f} times real time), null {done.null_db:.0f} dB before encoding"
     )
     if done.song.silenced:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from octet.audio.files import refusal
 from octet.errors import OutputError
 from octet.formats import FORMATS
+from octet.tracks import STEM_FILE, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,11 +104,15 @@ def _tracks_of(manifest: Path) -> set[str]:
         listed = {(str(track), str(entry["key"])) for track, entry in tracks.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
-    return {
-        key
-        for track, key in listed
-        if track.isidentifier() and key in {f"{track}.{name}" for name in FORMATS}
-    }
+    return {key for track, key in listed if track.isidentifier() and _is_file_of(track, key)}
+
+
+def _is_file_of(track: str, key: str) -> bool:
+    endings = [one.extension for one in FORMATS.values()]
+    if track != STEM_FILE:
+        return key in [file_name(track, ending, "") for ending in endings]
+    plain = key.isprintable() and key == Path(key).name
+    return plain and any(key.endswith(file_name(track, ending, "")) for ending in endings)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ With H for the song's name, R for the recipe's fingerprint and T for the attempt
     any other         H/R/TRACK.EXT             H/R/manifest.json
     staged            .staging/H/R/T/TRACK.EXT  (R is `@default` for the default recipe)
 
+A stem file is H/R/stem.mp4.
+
 No song's name begins with a dot, so nothing published lies in the staging area.
 """
 
@@ -15,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 from octet.errors import SettingError
+from octet.tracks import download_name
 
 STAGING = ".staging"
 """The folder of everything that is staged."""
@@ -56,6 +59,12 @@ class ResultKeys:
         if not _WORD.fullmatch(track):
             raise _unsafe("track", track)
         return self._key(f"{track}.{self.extension}")
+
+    def download_name(self, track: str) -> str:
+        """What a track is called where the store itself hands it out."""
+        self.track(track)
+        song = f"{self.name}-{self.recipe}" if self.recipe else self.name
+        return download_name(track, self.extension, song)
 
     @property
     def manifest(self) -> str:

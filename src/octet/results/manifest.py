@@ -15,8 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import octet
 from octet.errors import SettingError
-from octet.results.recipe import FIELDS, Recipe, encoded
-from octet.tracks import TRACKS
+from octet.results.recipe import FIELDS, Recipe, encoded, tracks_in
 
 VERSION = 2
 
@@ -69,7 +68,8 @@ class Track:
     format could not hold, `rms_db` and `peak_db` are relative to full scale (dBFS, not below
     -200). They are of the sound before it was encoded; `residual_db` is what a lossy encoder lost:
     energy of (file minus sound) over that of the sound, in dB, None of lossless files and of the
-    song's own bytes.
+    song's own bytes. Levels and loss of a stem file are those of the song in it, `clipped` is of
+    all five.
     """
 
     key: str
@@ -149,7 +149,8 @@ class Manifest:
 
     def _has_tracks_of(self, recipe: Recipe) -> bool:
         # A track may have been removed since; of a result with all tracks, all have to be left.
-        return {*(recipe.tracks or self.recipe.tracks or TRACKS)} <= {*self.tracks}
+        wanted = recipe.tracks or self.recipe.tracks or tracks_in(recipe.format, ())
+        return {*wanted} <= {*self.tracks}
 
     @property
     def rank(self) -> int:

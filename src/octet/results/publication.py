@@ -97,9 +97,9 @@ class Publication:
             SettingError: for a track that is not safe in a key.
             FileNotFoundError: if there is no such file.
         """
-        key, target = self._keys.staged(self._token, track), self._keys.track(track)
+        key = self._keys.staged(self._token, track)
         await self._bucket.put_file(
-            key, path, content_type=content_type, download_name=target.replace("/", "-")
+            key, path, content_type=content_type, download_name=self._keys.download_name(track)
         )
         self._staged[track] = key
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from octet.errors import ModelPolicyError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
 from octet.results.cascades import JOINT, check_whole, known, missing_stems, parts
-from octet.tracks import tracks_of
+from octet.tracks import STEM_FILE, tracks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from octet.results.cascades import KnownModel
     from octet.settings import SeparationSettings
@@ -38,7 +38,8 @@ class Recipe:
     Attributes:
         model: name of the model. Never to be opened as a path unless the operator set it.
         format: file format of the tracks, of `octet.formats`.
-        bits: bits a sample of a lossless format; None takes the song's own.
+        bits: bits a sample of a lossless format; None takes the song's own. A stem file is lossless
+            if they are given.
         bitrate: kilobits a second of a lossy format; None where there is nothing to choose.
         overlap: share by which segments overlap, 0 to below 1; None is the model's own.
         shifts: averaged passes at random offsets; 0 is one pass without.
@@ -105,9 +106,16 @@ class Offer:
         """What these settings offer.
 
         Raises:
-            SettingError: format, bits and bit rate do not go together, or the model makes no
-                eight tracks.
+            SettingError: format, bits and bit rate do not go together, the model makes no eight
+                tracks, or the format puts all stems into one file: clients of the contract count
+                on eight under the plain names.
         """
+        if FORMATS[settings.format].streams > 1:
+            raise SettingError(
+                f"a service cannot make {settings.format} its format (OCTET_FORMAT)",
+                "Clients of /apiv1 and of the bucket count on eight files. Keep another one, and"
+                f" ask for format={settings.format} song by song",
+            )
         if settings.model in models:
             check_whole(models[settings.model])
         given = {name: getattr(settings, name) for name in FIELDS if name != "tracks"}
@@ -202,11 +210,13 @@ class Offer:
         wanted = named.get("format", base.format)
         if wanted != base.format:
             base = _in_format(base, wanted)
+        if "bits" in named:  # a default's bit rate says nothing about what shall be lossless
+            base = replace(base, bitrate=None)
         return encoded(replace(base, **named))
 
     def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
         """The tracks in their order; empty when they are all that the model gives."""
-        there = tracks_of(self._sources(recipe.model))
+        there = tracks_in(recipe.format, self._sources(recipe.model))
         for name in recipe.tracks:
             if name not in there:
                 raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(there)}")
@@ -221,6 +231,11 @@ class Offer:
             return ()
 
 
+def tracks_in(name: str, sources: Iterable[str]) -> tuple[str, ...]:
+    """The tracks that a model's sources allow in the format `name`, in their order."""
+    return (STEM_FILE,) if FORMATS[name].streams > 1 else tracks_of(sources)
+
+
 def encoded(recipe: Recipe) -> Recipe:
     """The recipe with its format's own bit rate where none is named.
 
@@ -228,11 +243,14 @@ def encoded(recipe: Recipe) -> Recipe:
         SettingError: format, bits and bit rate do not go together.
     """
     encoding = Encoding(recipe.format, bits=recipe.bits, bitrate=recipe.bitrate)
-    return replace(recipe, bitrate=recipe.bitrate or encoding.format.bitrate)
+    return replace(recipe, bitrate=recipe.bitrate or encoding.kilobits)
 
 
 def _in_format(base: Recipe, wanted: str) -> Recipe:
-    """The default in another format, with its bits and bit rate as far as that one has them."""
+    """The default in another format, with its bits and bit rate as far as that one has them.
+
+    Where bits decide between lossless and lossy, as of stem files, they have to be asked for.
+    """
     held = FORMATS[wanted]
     least, most = held.bitrates or (1, 0)
     # A default that nobody chose is the format's own, and says nothing about another format.
@@ -241,7 +259,7 @@ def _in_format(base: Recipe, wanted: str) -> Recipe:
     return replace(
         base,
         format=wanted,
-        bits=base.bits if base.bits in held.bits else None,
+        bits=base.bits if base.bits in held.bits and not held.bitrates else None,
         bitrate=base.bitrate if fits else None,
     )
 

@@ -13,12 +13,12 @@ from octet.errors import CancelledError, ModelError, SettingError
 from octet.formats import Encoding
 from octet.results import manifest
 from octet.results.folder import ResultFolder
-from octet.results.recipe import Recipe, encoded
+from octet.results.recipe import Recipe, encoded, tracks_in
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.trackset import TrackSet
 from octet.settings import default_scratch
-from octet.tracks import STEMS, folder_name, song_name, tracks_of
+from octet.tracks import STEMS, folder_name, song_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +44,9 @@ class Separator:
         policy: `commercial` refuses models whose licence forbids commercial use.
         trust_checkpoint: load pickled checkpoints (.th), which can run code.
         cache: folder of downloaded and converted models; the user's cache unless given.
-        format: of the tracks: mp3, flac, wav, ogg, opus or m4a.
-        bits: 16, 24 or 32 (floating point) for flac and wav; the song's own unless given.
+        format: of the tracks: mp3, flac, wav, ogg, opus or m4a; or stem, one file with all stems.
+        bits: 16, 24 or 32 (floating point) for flac and wav; the song's own unless given. With 16
+            or 24 a stem file is lossless.
         bitrate: kilobits a second of lossy formats; 320 for MP3 unless given.
         tracks: which to write; all of `available` unless given.
         overlap: share by which segments overlap, 0 to below 1; the model's own unless given.
@@ -135,8 +136,10 @@ class Separator:
 
     @property
     def available(self) -> tuple[str, ...]:
-        """The eight tracks, further sources of the model (guitar, piano), and then the rest."""
-        return tracks_of(self.model.sources)
+        """The eight tracks, further sources of the model (guitar, piano), and then the rest; of
+        the format `stem` its one file.
+        """
+        return tracks_in(self.encoding.name, self.model.sources)
 
     @property
     def recipe(self) -> Recipe:

@@ -9,20 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from octet.audio.encode import Encoder
 from octet.audio.files import EncodedFile, refusal
 from octet.audio.levels import Meter, decibels
 from octet.audio.mp3 import retagged
 from octet.errors import DamagedAudioError
 from octet.results import manifest
-from octet.tracks import SAME_SAMPLES, close_the_sum, mix_down
+from octet.tracks import (
+    IN_STEM_FILE,
+    SAME_SAMPLES,
+    STEM_FILE,
+    close_the_sum,
+    file_name,
+    folder_name,
+    mix_down,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
-
-    import numpy as np
 
     from octet.audio.recording import Recording
     from octet.formats import Encoding
@@ -72,7 +80,7 @@ class TrackWriter:
         self._file: Future[EncodedFile] | None = None
 
     def write(self, block: np.ndarray) -> None:
-        """Hands on a block, float32 of shape (2, n); waits while the encoder is behind.
+        """Hands on a block as the encoder takes it; waits while that is behind.
 
         Raises:
             OutputError: an earlier block could not be written.
@@ -101,7 +109,7 @@ class TrackWriter:
 
     def _encode(self, block: np.ndarray) -> None:
         self._encoder.write(block)
-        self._meter.add(block)
+        self._meter.add(block[:2])  # of a stem file, the song
 
     def _wait(self, left: int) -> None:
         while len(self._waiting) > left:
@@ -161,7 +169,8 @@ class TrackSet:
             writer.close()
 
     def _path(self, track: str) -> Path:
-        return self.folder / f"{track}.{self.encoding.name}"
+        extension = self.encoding.format.extension
+        return self.folder / file_name(track, extension, folder_name(self.song))
 
     def add(self, mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> None:
         """Takes the next block in.
@@ -177,6 +186,8 @@ class TrackSet:
         blocks = {**stems, **mix_down(stems), "original": mix}
         self._mix.add(mix)
         self._residual.add(mix - blocks["full"])
+        if STEM_FILE in self._writers:
+            blocks[STEM_FILE] = np.concatenate([blocks[one] for one in IN_STEM_FILE])
         for track, writer in self._writers.items():
             writer.write(blocks[track])
 
@@ -258,5 +269,5 @@ class TrackSet:
             self.recording.rate,
             tags=info.tags,
             cover=info.cover,
-            track=track,
+            track=None if track == STEM_FILE else track,
         )

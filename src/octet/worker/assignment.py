@@ -20,6 +20,7 @@ from octet.errors import (
     StorageError,
     UnfitError,
 )
+from octet.formats import FORMATS
 from octet.jobs.job import JobError
 from octet.jobs.message import is_foreign
 from octet.results import publication
@@ -132,7 +133,7 @@ class Assignment:
 
     async def _work(self) -> None:
         recipe = self._context.offer.fill(self._job.recipe)
-        keys = ResultKeys(self._job.song, self._job.key, recipe.format)
+        keys = ResultKeys(self._job.song, self._job.key, FORMATS[recipe.format].extension)
         if await self._answered(recipe, keys):
             return
         song = await self._fetch()

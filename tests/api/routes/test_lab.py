@@ -226,3 +226,17 @@ def test_the_front_page_is_html(api: httpx.Client) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert "/docs" in answer.text
     assert api.head("/").status_code == 200
+
+
+def test_a_stem_file_stands_in_no_tracks_way(api: httpx.Client, worker: StandIn) -> None:
+    # given a song with eight files of a recipe of its own, and a later stem file
+    data = song(1)
+    for query in ("format=flac", "format=stem"):
+        api.post(f"/v1/jobs?{query}", content=data)
+        worker.finish()
+    # when a track is asked for here, then it comes from the eight
+    answer = api.get(f"/apiv1/track/{name_of(data)}/vocals")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "audio/flac"
+    # and the stem file is none of them
+    assert api.get(f"/apiv1/track/{name_of(data)}/stem.mp4").status_code == 400

@@ -256,3 +256,22 @@ def test_readers_during_a_replacement_get_tracks_of_one_set(
             reader.result()
     assert old in seen
     assert len(seen) == 2
+
+
+def test_a_stem_file_is_one_track_that_dj_programs_know_by_its_ending(
+    api: httpx.Client, worker: StandIn
+) -> None:
+    # given a result of the format stem
+    job = api.post("/v1/jobs?format=stem", content=song(1)).json()
+    worker.finish()
+    assert list(api.get(f"/v1/songs/{job['id']}").json()["tracks"]) == ["stem"]
+    # when it is fetched by any of its names, then it is called after the song
+    for track in ("stem", "stem.mp4"):
+        answer = api.get(f"/v1/songs/{job['id']}/tracks/{track}")
+        assert answer.headers["content-type"] == "audio/mp4"
+        assert answer.headers["content-disposition"] == 'attachment; filename="Lied.stem.mp4"'
+        assert answer.content == track_bytes(NAME, "stem")
+    # and so in the archive
+    answer = api.get(f"/v1/songs/{job['id']}/archive")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["Lied.stem.mp4", "manifest.json"]

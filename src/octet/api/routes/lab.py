@@ -21,7 +21,7 @@ from octet.errors import ObjectMissingError
 from octet.jobs.job import Callback
 from octet.results import publication
 from octet.results.keys import ResultKeys
-from octet.tracks import TRACKS
+from octet.tracks import STEM_FILE, TRACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,7 +191,8 @@ async def _find_result(service: Service, song: str) -> Result | None:
     for entry in sorted(found, key=lambda entry: entry.modified, reverse=True):
         recipe = entry.key.split("/")[1]
         manifest = await service.find_manifest(song, recipe)
-        if manifest is not None:
+        # A stem file has none of the tracks that this API hands out.
+        if manifest is not None and STEM_FILE not in manifest.tracks:
             return Result(song, recipe, manifest)
     return None
 

@@ -20,6 +20,7 @@ from octet.results import publication
 from octet.results.keys import ResultKeys
 from octet.results.manifest import Manifest  # FastAPI reads it
 from octet.storage.headers import disposition
+from octet.tracks import file_name
 
 router = APIRouter(prefix="/v1/songs", tags=["songs"])
 
@@ -81,7 +82,8 @@ async def get_archive(request: Request, service: ServiceHere, song_id: JobId) ->
     heads = await asyncio.gather(
         *(bucket.head(entry.key) for entry in result.manifest.tracks.values())
     )
-    names = [f"{name}.{result.keys.extension}" for name in result.manifest.tracks]
+    extension = result.keys.extension
+    names = [file_name(track, extension, result.name) for track in result.manifest.tracks]
     files = list(zip(names, heads, strict=True))
     document = result.manifest.to_json().encode()
     extra = [("manifest.json", document)]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from octet.errors import ModelDamagedError
-from octet.tracks import REST, STEMS, TRACKS
+from octet.tracks import REST, STEM_FILE, STEMS, TRACKS
 
 Kind = Literal["spectral", "hybrid", "waveform", "mask"]
 Padding = Literal["demucs", "demucs-old", "center", "none"]
@@ -217,7 +217,7 @@ def check_sources(sources: object) -> None:
             )
         # Some file systems do not tell capitals from small letters.
         folded.append(name.casefold())
-        if folded[-1] in (*TRACKS, REST) and name not in STEMS:
+        if folded[-1] in (*TRACKS, REST, STEM_FILE) and name not in STEMS:
             raise ModelDamagedError(
                 f"the model has a source named {name}, as a track of Octet's is", _HINT
             )
