@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octet.errors import ModelDamagedError, UnknownModelError
-from octet.separation.models.graph import tag, varint
+from octet.separation.models.graph import BYTES, tag, varint
 from octet.separation.models.onnx import (
-    _BYTES,
     _KEY,
     _METADATA_PROPS,
     _VALUE,
@@ -86,9 +85,9 @@ def test_an_onnx_file_without_description_says_nothing(onnx_file):
 @pytest.mark.parametrize("length", [2**40, 2**31, 100])
 def test_a_length_that_lies_is_refused(onnx_file, length):
     # Given a description whose key claims to be longer than the description,
-    key = tag(_KEY, _BYTES) + varint(length) + b"x"
+    key = tag(_KEY, BYTES) + varint(length) + b"x"
     with onnx_file.open("ab") as file:
-        file.write(tag(_METADATA_PROPS, _BYTES) + varint(len(key)) + key)
+        file.write(tag(_METADATA_PROPS, BYTES) + varint(len(key)) + key)
 
     with pytest.raises(ModelDamagedError, match="not a whole ONNX file"):
         read_spec(onnx_file)
@@ -96,11 +95,11 @@ def test_a_length_that_lies_is_refused(onnx_file, length):
 
 def test_long_properties_of_other_programs_are_skipped(onnx_file):
     value = b"x" * (MAX_TEXT * 3)
-    entry = tag(_KEY, _BYTES) + varint(1) + b"k"
-    entry += tag(_VALUE, _BYTES) + varint(len(value)) + value
+    entry = tag(_KEY, BYTES) + varint(1) + b"k"
+    entry += tag(_VALUE, BYTES) + varint(len(value)) + value
     write_spec(onnx_file, SPEC)
     with onnx_file.open("ab") as file:
-        file.write(tag(_METADATA_PROPS, _BYTES) + varint(len(entry)) + entry)
+        file.write(tag(_METADATA_PROPS, BYTES) + varint(len(entry)) + entry)
 
     assert read_spec(onnx_file) == SPEC
 

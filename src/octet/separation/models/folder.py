@@ -1,7 +1,8 @@
 """A folder with a model in Demucs' own layout, or with one ONNX file.
 
 It holds one bag (`NAME.yaml`) and the checkpoints that the bag names, or one checkpoint, or
-one ONNX model. Nothing here is taken on trust: neither the bag's words nor where links lead.
+one ONNX model, beside which a note may lie (`octet.separation.models.mdxnet.note`). Nothing here
+is taken on trust: neither what a bag or a note says nor where links lead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import yaml
 
 from octet.errors import ModelDamagedError, ModelError, UnknownModelError
+from octet.separation.models.mdxnet.note import Note
 from octet.separation.models.spec import MAX_SECONDS, MAX_TEXT
 
 MAX_BAG_BYTES = 64 * 1024
@@ -22,6 +24,7 @@ MAX_MEMBERS = 32
 MAX_ENTRIES = 1000
 MAX_BYTES = 4 * 1024**3
 
+YAML = (".yaml", ".yml")
 KINDS = (".onnx", ".safetensors", ".th")
 """Endings of weights, in the order in which they are preferred."""
 
@@ -39,6 +42,7 @@ class Bag:
         weights: of each member for each source; empty means equal.
         segment: in seconds, in place of the networks' own; None keeps theirs.
         licence: as the bag states it (Octet's addition to Demucs' format), or empty.
+        note: on a file of MDX-Net's, which does not describe itself.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Bag:
     weights: tuple[tuple[float, ...], ...] = ()
     segment: float | None = None
     licence: str = ""
+    note: Note | None = None
 
     def weights_for(self, sources: int) -> tuple[tuple[float, ...], ...]:
         """The weights, one row a member, after a look at their shape.
@@ -76,7 +81,13 @@ def open_bag(path: Path) -> Bag:
         raise UnknownModelError(
             f"{path.name} is no model", f"Models are folders, or end in {', '.join(KINDS)}."
         )
-    return Bag(path.stem, (_checked(path, path.parent, links=True),))
+    file = _checked(path, path.parent, links=True)
+    notes = [path.with_suffix(ending) for ending in YAML] if path.suffix == ".onnx" else []
+    for note in notes:
+        content = _read_yaml(_checked(note, path.parent)) if note.exists() else None
+        if content is not None and "models" not in content:
+            return _noted(note, content, file)
+    return Bag(path.stem, (file,))
 
 
 def find_file(folder: Path, signature: str) -> Path | None:
@@ -93,14 +104,18 @@ def find_file(folder: Path, signature: str) -> Path | None:
 
 def _open_folder(folder: Path) -> Bag:
     names = _names(folder)
-    bags = [name for name in names if name.endswith((".yaml", ".yml"))]
+    bags = [name for name in names if name.endswith(YAML)]
     if len(bags) > 1:
         raise ModelDamagedError(
             f"{folder.name} holds several bags ({', '.join(bags[:3])})", "Keep one, or name a file."
         )
-    if bags:
-        return _read_bag(_checked(folder / bags[0], folder), folder)
     files = [name for name in names if Path(name).suffix in KINDS]
+    if bags:
+        bag = _checked(folder / bags[0], folder)
+        content = _read_yaml(bag)
+        if "models" not in content and [Path(name).suffix for name in files] == [".onnx"]:
+            return _noted(bag, content, _checked(folder / files[0], folder))
+        return _read_bag(bag, content, folder)
     if len(files) != 1:
         raise UnknownModelError(
             f"{folder.name} holds {'several models' if files else 'no model'}",
@@ -158,7 +173,13 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:python/tuple", _Loader.sequence)
 
 
-def _read_bag(path: Path, folder: Path) -> Bag:
+def _noted(path: Path, content: dict[Any, Any], file: Path) -> Bag:
+    """A file of MDX-Net's with its note."""
+    note = Note.read(path.name, content)
+    return Bag(note.name or file.stem, (file,), licence=note.licence, note=note)
+
+
+def _read_yaml(path: Path) -> dict[Any, Any]:
     if path.stat().st_size > MAX_BAG_BYTES:
         raise ModelDamagedError(f"{path.name} is too large for a bag", _BAG_HINT)
     try:
@@ -172,6 +193,10 @@ def _read_bag(path: Path, folder: Path) -> Bag:
             f"{path.name} describes a network of the training frameworks, which Octet does not run",
             "Octet runs Demucs' checkpoints, and ONNX files that say what they take and give.",
         )
+    return content
+
+
+def _read_bag(path: Path, content: dict[Any, Any], folder: Path) -> Bag:
     signatures = _signatures(path.name, content.get("models"))
     files = []
     for signature in signatures:

@@ -42,29 +42,24 @@ class Graph:
 
     def input(self, name: str, shape: Sequence[int]) -> str:
         """Declares an input of float32."""
-        self._inputs.append(_value(name, shape))
+        self._inputs.append(port(name, shape))
         return name
 
     def output(self, value: str, name: str, shape: Sequence[int]) -> None:
         """Declares `value` an output of float32, under the name `name`."""
-        self._nodes.append(_node("Identity", [value], name, {}))
-        self._outputs.append(_value(name, shape))
+        self._nodes.append(node("Identity", [value], name, {}))
+        self._outputs.append(port(name, shape))
 
     def constant(self, array: np.ndarray) -> str:
         """A constant of float32 or int64."""
         name = self._fresh()
-        self._constants.append(
-            b"".join(integer(1, size) for size in array.shape)
-            + integer(2, _TYPES[array.dtype.name])
-            + text(8, name)
-            + field(9, np.ascontiguousarray(array).tobytes())
-        )
+        self._constants.append(tensor(name, array))
         return name
 
     def add(self, operation: str, *inputs: str, **attributes: Attribute) -> str:
         """An operation of ONNX (opset 17) with one output, whose name is returned."""
         name = self._fresh()
-        self._nodes.append(_node(operation, inputs, name, attributes))
+        self._nodes.append(node(operation, inputs, name, attributes))
         return name
 
     def write(self, path: Path) -> None:
@@ -117,15 +112,26 @@ def integer(number: int, value: int) -> bytes:
     return tag(number, VARINT) + varint(value & (2**64 - 1))
 
 
-def _value(name: str, shape: Sequence[int]) -> bytes:
+def tensor(name: str, array: np.ndarray) -> bytes:
+    """TensorProto: a constant of float32 or int64, little-endian."""
+    return (
+        b"".join(integer(1, size) for size in array.shape)
+        + integer(2, _TYPES[array.dtype.name])
+        + text(8, name)
+        + field(9, np.ascontiguousarray(array).tobytes())
+    )
+
+
+def port(name: str, shape: Sequence[int]) -> bytes:
     """ValueInfoProto: a name and the type of a tensor of float32."""
     sizes = b"".join(field(1, integer(1, size)) for size in shape)
     return text(1, name) + field(2, field(1, integer(1, _FLOAT) + field(2, sizes)))
 
 
-def _node(
+def node(
     operation: str, inputs: Sequence[str], output: str, attributes: dict[str, Attribute]
 ) -> bytes:
+    """NodeProto: an operation on values that are named, and the name of what it gives."""
     return (
         b"".join(text(1, name) for name in inputs)
         + text(2, output)

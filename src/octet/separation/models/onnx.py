@@ -8,10 +8,10 @@ walked by their lengths, so the weights are skipped, not parsed.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from octet.errors import ModelDamagedError, UnknownModelError
-from octet.separation.models.graph import field
+from octet.separation.models.graph import BYTES, FIXED32, FIXED64, VARINT, field
 from octet.separation.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ MAX_TEXT = 64 * 1024
 # Field numbers of ModelProto and StringStringEntryProto in onnx.proto3.
 _METADATA_PROPS = 14
 _KEY, _VALUE = 1, 2
-# Wire types of the protobuf encoding.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 SOURCES = ("drums", "bass", "other", "vocals")
 SAMPLERATE = 44_100
@@ -49,8 +47,8 @@ def read_spec(path: Path) -> ModelSpec | None:
     """
     try:
         with path.open("rb") as file:
-            spans = (span[1:] for span in _spans(file) if span[0] == _METADATA_PROPS)
-            found = dict(_entry(file, *span) for span in spans)
+            fields = (one for one in spans(file) if one.number == _METADATA_PROPS)
+            found = dict(_entry(file, one) for one in fields)
     except FileNotFoundError as error:
         raise UnknownModelError(f"there is no model file {path.name}") from error
     except OSError as error:
@@ -125,51 +123,64 @@ def _shape(ports: Any) -> list[int | None] | None:
     return [None if size.is_dynamic else size.get_length() for size in ports[0].partial_shape]
 
 
-def _spans(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """The outermost fields of a protobuf message: number, start and size of what they hold.
+class Span(NamedTuple):
+    """Where a field of a protobuf message lies in a file.
+
+    Attributes:
+        number: of the field.
+        first: where it begins, with its tag.
+        start: where what it holds begins; `end`: behind that.
+        value: of a whole number; 0 for all else.
+    """
+
+    number: int
+    first: int
+    start: int
+    end: int
+    value: int
+
+
+def spans(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[Span]:
+    """The outermost fields of a protobuf message, which is the file or a part of it.
 
     Raises:
         ValueError: this is no protobuf message.
         EOFError: it ends within a field.
     """
-    end = os.fstat(file.fileno()).st_size
+    position = start
+    end = os.fstat(file.fileno()).st_size if end is None else end
     if end == 0:
         raise EOFError("it is empty")
-    position = 0
     while position < end:
         file.seek(position)
         number, wire = divmod(_read_varint(file), 8)
         if number == 0:
             raise ValueError("it is no protobuf message")
-        if wire == _BYTES:
+        value = size = 0
+        if wire == BYTES:
             size = _read_varint(file)
-        elif wire == _VARINT:
-            _read_varint(file)
-            size = 0
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
+        elif wire == VARINT:
+            value = _read_varint(file)
+        elif wire in (FIXED32, FIXED64):
+            size = 4 if wire == FIXED32 else 8
         else:
             raise ValueError("it is no protobuf message")
-        start = file.tell()
-        position = start + size
+        span = Span(number, position, file.tell(), file.tell() + size, value)
+        position = span.end
         if position > end:
             raise EOFError("it is cut off")
-        if wire == _BYTES:
-            yield number, start, size
+        yield span
 
 
-def _entry(file: BinaryIO, start: int, size: int) -> tuple[str, str]:
-    """One StringStringEntryProto: a key and its value, of which no more than MAX_TEXT."""
-    file.seek(start)
-    parts = {}
-    while file.tell() < start + size:
-        number, wire = divmod(_read_varint(file), 8)
-        length = _read_varint(file)
-        position = file.tell()
-        if wire != _BYTES or position + length > start + size:
-            raise ValueError("its metadata cannot be read")
-        parts[number] = file.read(min(length, MAX_TEXT)).decode(errors="replace")
-        file.seek(position + length)
+def text_in(file: BinaryIO, span: Span) -> str:
+    """The text of a field, of which no more than MAX_TEXT bytes."""
+    file.seek(span.start)
+    return file.read(min(span.end - span.start, MAX_TEXT)).decode(errors="replace")
+
+
+def _entry(file: BinaryIO, whole: Span) -> tuple[str, str]:
+    """One StringStringEntryProto: a key and its value."""
+    parts = {one.number: text_in(file, one) for one in spans(file, whole.start, whole.end)}
     return parts.get(_KEY, ""), parts.get(_VALUE, "")
 
 

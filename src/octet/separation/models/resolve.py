@@ -15,6 +15,7 @@ from octet.separation.models.demucs import convert
 from octet.separation.models.demucs.checkpoint import load_network
 from octet.separation.models.demucs.downloads import Downloads
 from octet.separation.models.folder import Bag, open_bag
+from octet.separation.models.mdxnet import graft
 from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
 from octet.separation.models.spec import About, ModelSpec
@@ -255,6 +256,10 @@ class _Resolver:
         # Before a conversion that takes a minute.
         allowed = licence in registry.COMMERCIAL_LICENCES
         registry.check_policy(self.choice.policy, bag.name, licence, allowed)
+        if bag.note is not None and spec is None:
+            sha256 = sha256_of(file)
+            path, spec = graft.obtain(file, bag.note, self.cache, sha256, self.report)
+            return _member(spec, sha256, path, None, str(file))
         if onnx:
             return self._onnx(file, bag.segment, str(file))
         sha256 = sha256_of(file)
