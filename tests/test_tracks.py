@@ -14,7 +14,6 @@ from octet.tracks import (
     close_the_sum,
     download_name,
     file_name,
-    folder_names,
     mix_down,
     song_name,
     tracks_of,
@@ -79,13 +78,6 @@ def test_the_sums():
     assert np.allclose(tracks["instrumental"], stems["drums"] + stems["bass"] + stems["other"])
     assert np.allclose(tracks["full"], tracks["instrumental"] + tracks["acapella"])
     assert tracks["acapella"] is stems["vocals"]
-
-
-def test_songs_of_one_name_get_folders_of_their_own():
-    # given songs of one name, one that differs in capitals alone, and one that has a number
-    songs = ["a/x.mp3", "b/x.mp3", "c/X.wav", "x (2).mp3", "y.mp3"]
-    # then no two share a folder, not even where file systems do not tell capitals apart
-    assert folder_names(songs) == ["x", "x (2)", "X (3)", "x (2) (2)", "y"]
 
 
 def test_a_songs_name_is_text():

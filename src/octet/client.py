@@ -201,7 +201,12 @@ class Client:
         return target
 
     def download_all(
-        self, song_id: str, folder: str | Path, tracks: Sequence[str] | None = None
+        self,
+        song_id: str,
+        folder: str | Path,
+        tracks: Sequence[str] | None = None,
+        *,
+        beside: bool = False,
     ) -> Json:
         """Fetches tracks and the manifest into a folder, where they appear together.
 
@@ -209,6 +214,8 @@ class Client:
             song_id: the song's hash, or a job's id.
             folder: made if it is missing. Tracks of an earlier result in it are replaced.
             tracks: only these; all of the manifest if None.
+            beside: leave a folder that holds another song's result alone; the tracks go beside it,
+                into the one that `octet.results.place.place_of` gives for the song.
 
         Returns:
             The manifest of these tracks, which have the names of the files as `key`.
@@ -219,7 +226,8 @@ class Client:
         manifest = self.manifest(song_id)
         known, song = manifest["tracks"], _song_of(manifest)
         manifest["tracks"] = {}
-        with ResultFolder(Path(folder)) as result:
+        owner = str(manifest["song"]["sha256"]) if beside else None
+        with ResultFolder(Path(folder), owner) as result:
             for name in list(known) if tracks is None else tracks:
                 if name not in known or not name.isidentifier():
                     raise ServiceError(f"the song has no track {name!r}", status=404)

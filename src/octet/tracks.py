@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     import numpy as np
 
@@ -95,24 +95,6 @@ def file_name(track: str, extension: str, song: str) -> str:
 def download_name(track: str, extension: str, song: str) -> str:
     """What a track's file is called by itself: `song-vocals.mp3`, `song.stem.mp4`."""
     return f"{song}{'.' if track == STEM_FILE else '-'}{track}.{extension}"
-
-
-def folder_names(songs: Iterable[str | Path]) -> list[str]:
-    """A name of a folder for each song; songs of one name get numbers: a, a (2), a (3).
-
-    Names that differ in capitals alone count as one: some file systems do not tell them apart.
-    """
-    taken: set[str] = set()
-    names = []
-    for song in songs:
-        name = unique = folder_name(Path(song))
-        number = 1
-        while unique.casefold() in taken:
-            number += 1
-            unique = f"{name} ({number})"
-        taken.add(unique.casefold())
-        names.append(unique)
-    return names
 
 
 def folder_name(song: Path) -> str:

@@ -14,8 +14,8 @@ import pytest
 from octet.audio.encode import Encoder
 from octet.audio.recording import Recording
 from octet.audio.resample import resampled_length
-from octet.audio.song import Limits
-from octet.errors import DamagedAudioError, OutputError
+from octet.audio.song import Excerpt, Limits
+from octet.errors import DamagedAudioError, OutputError, SettingError
 from octet.formats import Encoding
 from tests.audio.waves import song, sound, whole
 
@@ -222,3 +222,37 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     short, long = (int(run(script, paths[minutes], tmp_path).stdout) for minutes in (2, 20))
 
     assert long < 1.05 * short
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        (0.0, 1.0, 0, 44_100),
+        (0.5, None, 22_050, 150_000),
+        (1.25, 2.5, 55_125, 110_250),
+        (3, 9, 132_300, 150_000),
+    ],
+)
+def test_an_excerpt_is_the_samples_of_that_part(tmp_path, start, end, first, last):
+    path = song(tmp_path, Encoding("flac", bits=24), 150_000)
+    expected = whole(path)[:, first:last]
+
+    with Recording.read_song(path, tmp_path, excerpt=Excerpt(start, end)) as recording:
+        assert recording.samples == last - first
+        assert np.array_equal(recording.read(0, recording.samples), expected)
+        # and the file's own figures are those of the whole file
+        assert recording.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_excerpt_behind_the_songs_end_is_told(tmp_path):
+    path = song(tmp_path, Encoding("wav", bits=16), 50_000)
+    with pytest.raises(SettingError, match=r"ends before 1:05\.0"):
+        Recording.read_song(path, tmp_path, excerpt=Excerpt(65.0, None))
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(-1.0, 5.0), (5.0, 5.0), (9.0, 5.0), (float("nan"), 5.0)]
+)
+def test_no_song_has_such_a_part(start, end):
+    with pytest.raises(SettingError, match="no song has a part"):
+        Excerpt(start, end)

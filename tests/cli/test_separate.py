@@ -124,15 +124,19 @@ def test_bad_files_are_told_apart_and_the_good_ones_still_done(tmp_path):
     (songs / "folder.mp3").mkdir()
     whole = (songs / "good.wav").read_bytes()
     (songs / "cut.wav").write_bytes(whole[: len(whole) // 2])
-    bad = ("text.mp3", "empty.mp3", "list.m3u8", "folder.mp3", "cut.wav", "missing.mp3")
+    bad = ("text.mp3", "empty.mp3", "list.m3u8", str(songs / "folder.mp3"), "missing.mp3")
     # when all are given in one call, a bad one first
-    files = [songs / name for name in (*bad[:3], "good.wav", *bad[3:])]
+    files = [songs / name for name in (*bad[:3], "good.wav", "cut.wav", *bad[3:])]
     done = octet("separate", *files, "-o", "out", cwd=tmp_path)
     # then the exit status says that something failed, each failure is one line with its name
     assert done.returncode == 1
-    complaints = [line for line in done.stderr.splitlines() if line.startswith("octet: ")]
-    assert [line.split(": ")[1] for line in complaints] == list(bad)
+    said = done.stderr.splitlines()
+    complaints = [line for line in said if line.startswith("octet: ")]
+    assert [line.split(": ")[1] for line in complaints] == [*bad, "cut.wav"]
     assert "Traceback" not in done.stderr
+    # and what can be told beforehand is told before the model is loaded
+    model = next(at for at, line in enumerate(said) if line.startswith("pocket"))
+    assert said.index(complaints[4]) < model < said.index(complaints[5])
     # the good one is there, and nothing else
     assert names(tmp_path / "out") == {"good"}
     assert len(names(tmp_path / "out" / "good")) == 9
@@ -152,9 +156,9 @@ def test_names_that_trip_others(tmp_path):
     for folder in ("a", "b", "c"):
         (tmp_path / folder).mkdir()
     again = [
-        make_song(tmp_path / "a" / "same.wav", 0.2),
-        make_song(tmp_path / "b" / "same.wav", 0.2),
-        make_song(tmp_path / "c" / "SAME.wav", 0.2),
+        make_song(tmp_path / "a" / "same.wav", 0.2, seed=1),
+        make_song(tmp_path / "b" / "same.wav", 0.2, seed=2),
+        make_song(tmp_path / "c" / "SAME.wav", 0.2, seed=3),
     ]
     # when they are separated in one call
     options = ("--tracks", "vocals", "--output", "out")
@@ -386,9 +390,9 @@ def test_a_model_or_a_program_that_fails_for_one_song_ends_no_batch(tmp_path, mo
 
 def test_a_stem_file_lies_in_the_songs_folder_under_its_name(tmp_path):
     # given two songs of one name
-    for folder in ("a", "b"):
+    for seed, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
-        make_song(tmp_path / folder / "Lied.wav", 0.5)
+        make_song(tmp_path / folder / "Lied.wav", 0.5, seed)
     # when stem files are made of them
     call = ("separate", "a/Lied.wav", "b/Lied.wav", "--format", "stem", "-o", "out")
     done = octet(*call, cwd=tmp_path)
@@ -397,3 +401,79 @@ def test_a_stem_file_lies_in_the_songs_folder_under_its_name(tmp_path):
     for folder in ("Lied", "Lied (2)"):
         assert names(tmp_path / "out" / folder) == {"Lied.stem.mp4", "manifest.json"}
     assert "1 track in" in done.stdout
+
+
+def test_songs_of_one_name_never_take_each_others_place(tmp_path):
+    # given two albums that begin with songs of one name
+    for seed, folder in enumerate(("CD1", "CD2")):
+        (tmp_path / folder).mkdir()
+        make_song(tmp_path / folder / "01 Intro.wav", 0.3, seed)
+    out = tmp_path / "out"
+    # when they are separated in runs of their own, with other tracks, into one folder
+    first = octet("separate", "CD1/01 Intro.wav", "-o", "out", cwd=tmp_path)
+    call = ("separate", "CD2/01 Intro.wav", "-o", "out", "--tracks", "vocals")
+    second = octet(*call, cwd=tmp_path)
+    # then each has a folder of its own, and is told which
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert names(out) == {"01 Intro", "01 Intro (2)"}
+    assert len(names(out / "01 Intro")) == 9
+    assert names(out / "01 Intro (2)") == {"vocals.mp3", "manifest.json"}
+    assert "01 Intro (2): 1 track in" in second.stdout
+    # and the same song again, in another place, is there already
+    (tmp_path / "CD1").rename(tmp_path / "moved")
+    again = octet("separate", "moved/01 Intro.wav", "-o", "out", cwd=tmp_path)
+    assert "out/01 Intro: is there already; --force" in again.stdout
+    assert names(out) == {"01 Intro", "01 Intro (2)"}
+
+
+def test_a_folder_is_separated_and_a_run_that_was_interrupted_goes_on(tmp_path):
+    # given a folder of two songs in folders, and a text
+    music = tmp_path / "music"
+    for seed, folder in enumerate(("CD1", "CD2")):
+        (music / folder).mkdir(parents=True)
+        make_song(music / folder / "01 Intro.wav", 0.2, seed)
+    (music / "notes.txt").write_text("notes")
+    call = ("separate", "music", "--tracks", "vocals", "-o", "music/out")
+    done = octet(*call, cwd=tmp_path)
+    # then its songs lie as they lay in it, and the text is counted
+    assert done.returncode == 0, done.stderr
+    assert (music / "out" / "CD1" / "01 Intro" / "vocals.mp3").exists()
+    assert (music / "out" / "CD2" / "01 Intro" / "vocals.mp3").exists()
+    assert "1 file passed over" in done.stderr
+    assert "2 songs: 2 separated, in " in done.stderr
+    assert done.stdout.startswith("1 of 2  music/out/CD1/01 Intro: 1 track in ")
+    # when one is missing, then the next run makes that one alone
+    shutil.rmtree(music / "out" / "CD1")
+    again = octet(*call, "--skip-done", cwd=tmp_path)
+    assert [line.split(":")[0] for line in again.stdout.splitlines()] == [
+        "1 of 2  music/out/CD1/01 Intro"
+    ]
+    assert "2 songs: 1 separated, 1 there already" in again.stderr
+    # and other settings, or --force, make all again, one of them in place of the other
+    other = octet(*call, "--overlap", "0.1", "--json", cwd=tmp_path)
+    assert len(other.stdout.splitlines()) == 2
+    forced = octet(*call, "--overlap", "0.1", "--force", "-q", cwd=tmp_path)
+    assert (forced.returncode, forced.stdout, forced.stderr) == (0, "", "")
+    assert len(separated(music / "out")) == 0
+    assert {path.parent.parent.name for path in music.rglob("manifest.json")} == {"CD1", "CD2"}
+
+
+def test_nothing_is_loaded_where_there_is_no_song(tmp_path):
+    done = octet("separate", "none.mp3", "http://example.org/a.mp3", "--model", "x", cwd=tmp_path)
+    assert done.returncode == 1
+    missing, address = done.stderr.splitlines()
+    assert missing.startswith("octet: none.mp3: there is no file none.mp3")
+    assert "curl -sL http://example.org/a.mp3 | octet separate -" in address
+
+
+def test_files_and_folders_are_called_as_asked(tmp_path):
+    make_song(tmp_path / "Lied.wav", 0.2)
+    call = ("separate", "Lied.wav", "--tracks", "vocals,drums")
+    names_ = ("--layout", "{model}/{song}", "--filename", "{song} - {stem}")
+    done = octet(*call, *names_, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "separated" / "pocket" / "Lied"
+    assert names(folder) == {"Lied - vocals.mp3", "Lied - drums.mp3", "manifest.json"}
+    # when they get other names, then the old files are gone
+    octet(*call, "--layout", "{model}/{song}", cwd=tmp_path)
+    assert names(folder) == {"vocals.mp3", "drums.mp3", "manifest.json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -179,3 +180,44 @@ def test_a_manifest_from_anywhere_deletes_nothing_but_stem_files_beside_it(tmp_p
     publish(out, "vocals.mp3")
     assert names(out) == {"vocals.mp3", "mine.mp4", "manifest.json"}
     assert (tmp_path / "mine.stem.mp4").exists()
+
+
+def publish_song(result: ResultFolder, song: str) -> None:
+    (result.stage / "vocals.mp3").write_text(song)
+    tracks = {"vocals": {"key": "vocals.mp3"}}
+    result.publish(json.dumps({"song": {"sha256": song}, "tracks": tracks}))
+
+
+def test_two_songs_of_one_name_that_are_under_way_at_once(tmp_path):
+    # given two results that are made for one folder at the same time, of different songs
+    out = tmp_path / "Intro"
+    with ResultFolder(out, "1a") as first, ResultFolder(out, "2b") as second:
+        # when both are published, then the later one lies beside the earlier one
+        publish_song(first, "1a")
+        publish_song(second, "2b")
+    assert names(tmp_path) == {"Intro", "Intro (2)"}
+    assert (out / "vocals.mp3").read_text() == "1a"
+    assert (tmp_path / "Intro (2)" / "vocals.mp3").read_text() == "2b"
+    # and each is replaced where it lies
+    for song in ("2b", "1a"):
+        with ResultFolder(out, song) as again:
+            publish_song(again, song)
+    assert names(tmp_path) == {"Intro", "Intro (2)"}
+    assert (out / "vocals.mp3").read_text() == "1a"
+
+
+def test_files_of_other_names_go_if_they_are_what_the_manifest_describes(tmp_path):
+    # given tracks that have names of somebody's choice, one of them changed by hand since
+    out = tmp_path / "out"
+    tracks = {}
+    with ResultFolder(out) as result:
+        for track in ("vocals", "drums"):
+            key, data = f"Lied - {track}.mp3", track.encode()
+            (result.stage / key).write_bytes(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            tracks[track] = {"key": key, "bytes": len(data), "sha256": sha256}
+        result.publish(json.dumps({"tracks": tracks}))
+    (out / "Lied - drums.mp3").write_text("mixed")
+    # when a result of the usual names takes its place, then what was changed stays
+    publish(out, "vocals.mp3")
+    assert names(out) == {"vocals.mp3", "Lied - drums.mp3", "manifest.json"}

@@ -11,14 +11,15 @@ import numpy as np
 
 from octet.audio.decode import SongReader
 from octet.audio.resample import Resampler
+from octet.audio.sound import clock
 from octet.audio.stored import CHANNELS, StoredSamples
-from octet.errors import NotAudioError
+from octet.errors import NotAudioError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from octet.audio.song import Limits, SongInfo
+    from octet.audio.song import Excerpt, Limits, SongInfo
 
 
 class Recording(StoredSamples):
@@ -29,6 +30,7 @@ class Recording(StoredSamples):
         bytes: size of the song's file.
         sha256: of the bytes of the song's file, in lower-case hex.
         silenced: seconds of it that are silence in the place of what was damaged.
+        excerpt: which part of the song this is; None for all of it.
     """
 
     def __init__(self, info: SongInfo, rate: int, size: int, sha256: str, folder: Path) -> None:
@@ -37,6 +39,7 @@ class Recording(StoredSamples):
         self.bytes = size
         self.sha256 = sha256
         self.silenced = 0.0
+        self.excerpt: Excerpt | None = None
 
     @classmethod
     def read_song(
@@ -45,6 +48,7 @@ class Recording(StoredSamples):
         folder: Path,
         limits: Limits | None = None,
         on_progress: Callable[[float], None] | None = None,
+        excerpt: Excerpt | None = None,
     ) -> Recording:
         """Decodes a song, once, into a scratch file in `folder`.
 
@@ -54,18 +58,28 @@ class Recording(StoredSamples):
             limits: what is accepted.
             on_progress: called with the share done, 0 to 1, as far as the header's claim of
                 the length tells; what it raises ends the reading.
+            excerpt: the part to keep; what lies behind it is not decoded.
 
         Raises:
             AudioError: the song cannot be read, see `octet.audio.decode`.
             OutputError: the folder has no room, or cannot be written.
+            SettingError: the song ends before the excerpt begins.
         """
         with SongReader(path, limits) as reader:
             info = reader.info
             recording = cls(info, info.rate, reader.source.size, reader.source.sha256(), folder)
             expected = info.rate * info.duration if info.duration else None
             with _closing_on_error(recording):
-                recording._fill(_reported(reader.blocks(), expected, on_progress))
+                blocks = _reported(reader.blocks(), expected, on_progress)
+                if excerpt is not None:
+                    recording.excerpt = excerpt
+                    blocks = _cut(blocks, *excerpt.samples(info.rate))
+                recording._fill(blocks)
                 recording.silenced = reader.silenced
+                if excerpt is not None and recording.samples == 0:
+                    raise SettingError(
+                        f"{path} ends before {clock(excerpt.start)}", "Let the part begin earlier"
+                    )
                 if recording.samples == 0:
                     raise NotAudioError(f"{path} holds no sound", "Give a song")
         return recording
@@ -118,6 +132,19 @@ def _closing_on_error(recording: Recording) -> Iterator[None]:
     except BaseException:
         recording.close()
         raise
+
+
+def _cut(blocks: Iterable[np.ndarray], first: int, last: int | None) -> Iterator[np.ndarray]:
+    """The samples from `first` to before `last`; nothing is read beyond."""
+    position = 0
+    for block in blocks:
+        end = block.shape[1] if last is None else last - position
+        part = block[:, max(0, first - position) : end]
+        if part.shape[1]:
+            yield part
+        position += block.shape[1]
+        if last is not None and position >= last:
+            return
 
 
 def _reported(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from octet.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +58,29 @@ class Limits:
             settings.max_channels,
             damaged=settings.damaged,
         )
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a song, in seconds of its decoded sound; the end None is the song's own.
+
+    Raises:
+        SettingError: it begins before the song, or ends before it begins.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < (math.inf if self.end is None else self.end):
+            raise SettingError(
+                f"no song has a part from {self.start:g} to {self.end} s",
+                "The start comes before the end",
+            )
+
+    def samples(self, rate: int) -> tuple[int, int | None]:
+        """The first sample, and the one behind the last, at `rate` Hz."""
+        return round(self.start * rate), None if self.end is None else round(self.end * rate)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,17 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_BAR, _TIMES = 20, 20
+"""Columns of a bar, and of what stands beside it: the percent, the times, blanks."""
+
+_WIDE = 100
+"""Columns from which on bars are twice as long."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -75,8 +81,8 @@ def output_lost() -> bool:
 
 
 def say(text: str) -> None:
-    """Prints one line of a result."""
-    _out.print(printable(text))
+    """Prints one line of a result; on a terminal that is narrower it is broken between words."""
+    _print(_out, printable(text))
 
 
 def say_json(value: object, *, indent: int | None = 2) -> None:
@@ -118,12 +124,22 @@ def say_table(rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), righ
 
 def note(text: str) -> None:
     """Says something by the way, where results do not belong."""
-    _err.print(printable(text), style="dim")
+    _print(_err, printable(text), style="dim")
 
 
 def fail(text: str) -> None:
     """Says in one line what went wrong."""
-    _err.print(f"octet: {printable(text)}", style="red")
+    _print(_err, f"octet: {printable(text)}", style="red")
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    # Programs that read the output get one line; terminals would break it in the midst of a word.
+    console.print(text, style=style, soft_wrap=not console.is_terminal)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 track`, `8 tracks`."""
+    return f"{number} {what if number == 1 else f'{what}s'}"
 
 
 def printable(text: str) -> str:
@@ -157,3 +173,33 @@ def progress() -> Iterator[Callable[[str, float, float], None]]:
             bar.update(task, description=printable(what), completed=done, visible=True, **known)
 
         yield show
+
+
+@contextmanager
+def song_bar(place: str, name: str, *, silent: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar for one song, on standard error; silent if that is no terminal.
+
+    A long name leaves room for the bar, the percent and the times, also in 80 columns.
+
+    Args:
+        place: where the song is among others; may be empty.
+        name: the song's.
+        silent: draw nothing.
+
+    Yields:
+        A function that draws it: (the share that is done, the time left in words).
+    """
+    narrow = _err.width < _WIDE
+    room = _err.width - (_BAR if narrow else 2 * _BAR) - (_TIMES + 10 if place else _TIMES)
+    title = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, room - len(place)))
+    columns = (
+        *((TextColumn(place, markup=False),) if place else ()),
+        TextColumn("{task.description}", markup=False, table_column=title),
+        BarColumn(_BAR if narrow else 2 * _BAR),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}", markup=False, table_column=Column(no_wrap=True)),
+    )
+    off = silent or not _err.is_terminal
+    with Progress(*columns, console=_err, disable=off, transient=True) as bar:
+        task = bar.add_task(printable(name), total=1.0, left="--:--")
+        yield lambda share, left: bar.update(task, completed=share, left=left)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from octet.audio.files import refusal
-from octet.cli.console import fail, note, progress, say, say_json, say_table
+from octet.audio.files import SourceFile, refusal
+from octet.audio.song import Limits
+from octet.cli.batch import Batch
+from octet.cli.console import counted, note, progress, say_json
+from octet.cli.songs import find_songs
 from octet.errors import NotAudioError, OctetError, SettingError
 from octet.formats import FORMATS, FormatName
+from octet.results.place import FILENAME, LAYOUT, Naming, Wanted, owner_of, place_of
 from octet.settings import (
     DamagedName,
     DeviceName,
@@ -22,11 +27,12 @@ from octet.settings import (
     SeparationSettings,
     read_settings,
 )
-from octet.tracks import folder_names
+from octet.tracks import folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from octet.cli.songs import Found, Song
     from octet.results.manifest import Manifest
     from octet.separation.separator import Separator
 
@@ -38,10 +44,12 @@ _WITH_BITRATE = ", ".join(name for name, one in FORMATS.items() if one.bitrates)
 def separate(
     files: Annotated[
         list[str],
-        typer.Argument(help="Songs, - for standard input; put -- before names with a dash."),
+        typer.Argument(
+            help="Songs, folders of songs, - for standard input; put -- before names with a dash."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for the folders of tracks.")
+        Path, typer.Option("-o", "--output", help="Folder for the songs' folders.")
     ] = Path("separated"),
     model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
     trust_checkpoint: Annotated[
@@ -66,11 +74,33 @@ def separate(
         DamagedName | None,
         typer.Option(help="Of a song that is damaged in a place: refuse it, or put silence there."),
     ] = None,
+    layout: Annotated[
+        str, typer.Option(help="Of songs' folders: {song}, {model}, as in {model}/{song}.")
+    ] = LAYOUT,
+    filename: Annotated[
+        str, typer.Option(help="Of tracks' files: {stem}, {ext}, {song}, {model}.")
+    ] = FILENAME,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Pass over songs that are there already in silence.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Separate songs again that are there already.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Say nothing but what went wrong.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Tell the tracks' levels, and what is no song.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each song's manifest, one a line.")
     ] = False,
 ) -> None:
-    """Separate songs into vocals, drums, bass, other, original, full, instrumental, acapella."""
+    """Separate songs into vocals, drums, bass, other, original, full, instrumental, acapella.
+
+    A song's tracks lie in a folder of its name. Another song of that name gets a folder with a
+    number; the same song with other settings takes the place of its earlier tracks.
+    """
     settings = read_settings(
         SeparationSettings,
         model=model,
@@ -84,32 +114,47 @@ def separate(
         shifts=shifts,
         damaged=damaged,
     )
-    separator = load(settings, _names(tracks))
-    if not as_json:
+    naming = Naming(layout, filename)
+    found = find_songs(files, output, Limits.from_settings(settings))
+    batch = Batch(found.songs, quiet=quiet or as_json, bars=not quiet, verbose=verbose)
+    _tell_what_is_not(found, batch, quiet=quiet, verbose=verbose)
+    separator = load(settings, _names(tracks), naming)
+    if not (quiet or as_json):
         note(separator.model.description)
-    failed = False
-    songs = [Path("stdin" if file == "-" else file) for file in files]
-    for file, song, name in zip(files, songs, folder_names(songs), strict=True):
-        try:
-            done = _separate_one(separator, file, output / name)
-            if as_json:
-                say_json(json.loads(done.to_json()), indent=None)
-            else:
-                _report(done, output / name)
-        except Exception as error:  # whatever it is, the songs that follow are not to blame
-            reason = error if isinstance(error, OctetError) else f"unforeseen {error!r}"
-            fail(f"{song.name or song}: {reason}")
-            failed = True
-    if failed:
+    work = _Work(separator, output, batch, skip_done=skip_done, force=force, as_json=as_json)
+    try:
+        for song in batch:
+            work.separate(song)
+    except KeyboardInterrupt:
+        batch.stopped(output)
+        raise SystemExit(130) from None
+    batch.ended()
+    if batch.failed:
         raise typer.Exit(1)
 
 
-def load(settings: SeparationSettings, tracks: tuple[str, ...] | None = None) -> Separator:
+def load(
+    settings: SeparationSettings,
+    tracks: tuple[str, ...] | None = None,
+    naming: Naming | None = None,
+) -> Separator:
     """A separator as the settings say, with a bar while its model is fetched or converted."""
     from octet.separation.separator import Separator
 
     with progress() as show:
-        return Separator.from_settings(settings, tracks=tracks, on_model=show)
+        return Separator.from_settings(settings, tracks=tracks, naming=naming, on_model=show)
+
+
+def _tell_what_is_not(found: Found, batch: Batch, *, quiet: bool, verbose: bool) -> None:
+    """Tells what cannot be separated, before a model is loaded; ends if that is all."""
+    for name, error in found.refused:
+        batch.went_wrong(name, error)
+    if found.passed and not quiet:
+        note(f"{counted(len(found.passed), 'file')} passed over, without sound")
+    for path, error in found.passed if verbose else ():
+        note(f"  {path}: {error.message}")
+    if not found.songs:
+        raise typer.Exit(1)
 
 
 def _names(tracks: str | None) -> tuple[str, ...] | None:
@@ -121,13 +166,48 @@ def _names(tracks: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _separate_one(separator: Separator, file: str, folder: Path) -> Manifest:
-    with ExitStack() as stack:
-        path = stack.enter_context(_standard_input(separator)) if file == "-" else Path(file)
-        show = stack.enter_context(progress())
-        return separator.separate(
-            path, folder, on_progress=lambda share: show(path.name, share, 1.0)
-        )
+@dataclass(frozen=True)
+class _Work:
+    """Separates the songs of a batch, one by one. The fields are the options of the command."""
+
+    separator: Separator
+    output: Path
+    batch: Batch
+    skip_done: bool
+    force: bool
+    as_json: bool
+
+    def separate(self, song: Song) -> None:
+        """Separates a song, or tells why not; the songs that follow are not to blame."""
+        try:
+            with ExitStack() as stack:
+                path = song.path or stack.enter_context(_standard_input(self.separator))
+                done = self._done(song, path)
+            if self.as_json:
+                say_json(json.loads(done.to_json()), indent=None)
+        except Exception as error:
+            reason = error if isinstance(error, OctetError) else f"unforeseen {error!r}"
+            self.batch.went_wrong(song.name, reason)
+
+    def _done(self, song: Song, path: Path) -> Manifest:
+        """Separates it, unless the result that is wanted is there already."""
+        separator, batch = self.separator, self.batch
+        identity, naming = separator.model.identity, separator.naming
+        with SourceFile(path, separator.limits) as file:
+            sha256 = file.sha256()
+        named = naming.folder(folder_name(path), identity.name)
+        first = self.output / named.parent / song.below / named.name
+        folder = place_of(first, sha256)
+        wanted = Wanted(sha256, folder_name(path), separator.recipe, identity.sha256, naming)
+        standing = None if self.force else wanted.found_in(folder)
+        if standing is not None:
+            batch.was_there(folder, tell=not self.skip_done)
+            return standing
+        replaced = owner_of(folder) == sha256
+        with batch.bar() as show:
+            done = separator.separate(path, first, beside=True, on_progress=show)
+        batch.finished(done, place_of(first, done.song.sha256), replaced=replaced)
+        return done
 
 
 @contextmanager
@@ -148,21 +228,3 @@ def _standard_input(separator: Separator) -> Iterator[Path]:
         except OSError as error:
             raise refusal(separator.scratch, error) from error
         yield path
-
-
-def _report(done: Manifest, folder: Path) -> None:
-    rows = [
-        (name, f"{track.rms_db:.1f}", f"{track.peak_db:.1f}", f"{track.bytes / 1000:.0f}")
-        for name, track in done.tracks.items()
-    ]
-    say_table(rows, header=("track", "RMS dBFS", "peak dBFS", "kB"), right=3)
-    seconds = done.timings["total"]
-    speed = done.song.duration / seconds if seconds else 0.0
-    say(
-        f"{folder}: {len(done.tracks)} track{'s'[: len(done.tracks) - 1]} in {seconds:.1f} s "
-        f"({speed:.1f} times real time), null {done.null_db:.0f} dB before encoding"
-    )
-    if done.song.silenced:
-        note(f"{done.song.silenced:.2f} s of the song were damaged, and are silent")
-    if done.clipped:
-        note(f"{done.clipped} samples were beyond full scale; --format wav --bits 32 keeps them")

@@ -11,7 +11,8 @@ from octet.cli.console import AsJson, fail, note, progress, say, say_json
 from octet.cli.jobs import Url, connect, describe
 from octet.errors import OctetError, ServiceError
 from octet.formats import FormatName  # noqa: TC001  # typer reads it
-from octet.tracks import folder_names
+from octet.results.place import place_of
+from octet.tracks import folder_name
 
 if TYPE_CHECKING:
     from octet.client import Client
@@ -53,9 +54,8 @@ def submit(
                 failed = True
                 if isinstance(error, ServiceError) and error.status in (0, 401):
                     break  # it will be the same for all others
-        names = folder_names(song for song, _ in jobs)
-        for (song, job), name in zip(jobs, names, strict=True):
-            folder = None if output is None else output / name
+        for song, job in jobs:
+            folder = None if output is None else output / folder_name(Path(song))
             failed |= not _finish(client, song, job, wait, folder, as_json)
     if failed:
         raise typer.Exit(1)
@@ -73,7 +73,8 @@ def _finish(
                     on_progress=lambda seen: show(Path(song).name, seen["percent"], 100.0),
                 )
         if folder is not None:
-            client.download_all(job["id"], folder)
+            manifest = client.download_all(job["id"], folder, beside=True)
+            folder = place_of(folder, manifest["song"]["sha256"])
     except (OSError, OctetError) as error:
         fail(f"{song}: {_reason(error)}")
         return False

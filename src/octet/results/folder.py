@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from octet.audio.files import refusal
 from octet.errors import OutputError
 from octet.formats import FORMATS
+from octet.results.place import MANIFEST, has_sha256, place_of
 from octet.tracks import STEM_FILE, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MANIFEST = "manifest.json"
 
 
 class ResultFolder:
@@ -34,6 +34,8 @@ class ResultFolder:
 
     Args:
         folder: where the files shall lie; may be a link to a folder, or a mount point.
+        song: SHA-256 of the song's bytes, where a folder that belongs to another song is to be left
+            alone: the files go beside it then, see `octet.results.place.place_of`.
 
     Attributes:
         stage: a hidden folder on the same file system, for the files.
@@ -42,19 +44,24 @@ class ResultFolder:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, song: str | None = None) -> None:
         self._folder = folder
-        # Moving is atomic within one file system only. What lies in the folder is on its own;
-        # a folder that is still to be made will be on its parent's.
-        self._target = Path(os.path.realpath(folder))
+        self._song = song
         with _explained(folder):
+            self._choose()
             if self._target.exists() and not self._target.is_dir():
                 raise FileExistsError(errno.EEXIST, "")
-            self._there = self._target.is_dir()
             parent = self._target if self._there else self._target.parent
             parent.mkdir(parents=True, exist_ok=True)
             self.stage = parent / f".octet-{os.getpid()}-{secrets.token_hex(4)}"
             self.stage.mkdir()
+
+    def _choose(self) -> None:
+        # Moving is atomic within one file system only. What lies in the folder is on its own;
+        # a folder that is still to be made will be on its parent's.
+        folder = place_of(self._folder, self._song) if self._song else self._folder
+        self._target = Path(os.path.realpath(folder))
+        self._there = self._target.is_dir()
 
     def __enter__(self) -> Self:
         return self
@@ -71,12 +78,14 @@ class ResultFolder:
         Raises:
             OutputError: the folder cannot be written.
         """
-        with _explained(self._folder):
+        with _explained(self._folder), _alone(self._target.parent):
+            if self._song:
+                self._choose()  # again: another program may have been faster
             (self.stage / MANIFEST).write_text(manifest, encoding="utf-8")
             if not self._there and self._appears():
                 return
             names = [file.name for file in self.stage.iterdir() if file.name != MANIFEST]
-            old = _tracks_of(self._target / MANIFEST)
+            old = _tracks_of(self._target)
             (self._target / MANIFEST).unlink(missing_ok=True)
             for name in old.difference(names):
                 (self._target / name).unlink(missing_ok=True)
@@ -94,25 +103,50 @@ class ResultFolder:
         return True
 
 
-def _tracks_of(manifest: Path) -> set[str]:
-    """The files of the tracks that a manifest lists, empty if it cannot be read.
+def _tracks_of(folder: Path) -> set[str]:
+    """The files of the tracks that a folder's manifest lists, empty if it cannot be read.
 
-    A manifest may come from anywhere: only names that a track can have count.
+    A manifest may come from anywhere: only names that a track can have count, or other names of
+    files that are the very ones that it describes.
     """
     try:
-        tracks = json.loads(manifest.read_bytes())["tracks"]
-        listed = {(str(track), str(entry["key"])) for track, entry in tracks.items()}
+        tracks = json.loads((folder / MANIFEST).read_bytes())["tracks"]
+        listed = [(str(track), dict(entry)) for track, entry in tracks.items()]
+        return {
+            str(entry["key"])
+            for track, entry in listed
+            if track.isidentifier() and _is_file_of(folder, track, entry)
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
-    return {key for track, key in listed if track.isidentifier() and _is_file_of(track, key)}
 
 
-def _is_file_of(track: str, key: str) -> bool:
+def _is_file_of(folder: Path, track: str, entry: dict[str, object]) -> bool:
+    key = str(entry["key"])
     endings = [one.extension for one in FORMATS.values()]
-    if track != STEM_FILE:
-        return key in [file_name(track, ending, "") for ending in endings]
     plain = key.isprintable() and key == Path(key).name
-    return plain and any(key.endswith(file_name(track, ending, "")) for ending in endings)
+    if track == STEM_FILE:
+        return plain and any(key.endswith(file_name(track, ending, "")) for ending in endings)
+    if key in [file_name(track, ending, "") for ending in endings]:
+        return True
+    if not plain or track not in key or key.rpartition(".")[2] not in endings:
+        return False
+    size, sha256 = entry.get("bytes"), entry.get("sha256")
+    return isinstance(size, int) and has_sha256(folder / key, size, str(sha256))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Moves files while no other program does, where the file system has locks."""
+    opened = -1
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(opened, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if opened >= 0:
+            os.close(opened)
 
 
 @contextmanager

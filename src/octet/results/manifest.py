@@ -31,7 +31,8 @@ class Song:
 
     `sha256` is of the file's bytes, `samples` is a channel's count at `rate` Hz, `duration`
     is in seconds, and `channels` is the file's own number before it was made stereo. `silenced`
-    counts the seconds of silence that stand for what was damaged.
+    counts the seconds of silence that stand for what was damaged. Of an excerpt, `excerpt` is from
+    where to where in seconds, the end None for the song's own, and samples and duration are its.
     """
 
     sha256: str
@@ -45,6 +46,7 @@ class Song:
     channels: int
     tags: Mapping[str, str] = field(default_factory=dict)
     silenced: float = 0.0
+    excerpt: tuple[float, float | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from octet.errors import CancelledError, ModelError, SettingError
 from octet.formats import Encoding
 from octet.results import manifest
 from octet.results.folder import ResultFolder
+from octet.results.place import Naming
 from octet.results.recipe import Recipe, encoded, tracks_in
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
@@ -23,6 +25,7 @@ from octet.tracks import STEMS, folder_name, song_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from octet.audio.song import Excerpt
     from octet.separation.model import Model, Policy
     from octet.settings import SeparationSettings
 
@@ -54,6 +57,7 @@ class Separator:
         seed: of the random offsets; the same seed gives the same tracks.
         limits: what songs are accepted.
         scratch: folder for decoded samples (8 bytes a sample); see `default_scratch`.
+        naming: what the tracks' files are called.
         on_model: called while the model is fetched or converted: (what, done, total).
 
     Raises:
@@ -82,6 +86,7 @@ class Separator:
         seed: int = 0,
         limits: Limits | None = None,
         scratch: Path | None = None,
+        naming: Naming | None = None,
         on_model: Callable[[str, int, int], None] | None = None,
     ) -> None:
         self.encoding = Encoding(format, bits=bits, bitrate=bitrate)
@@ -98,6 +103,7 @@ class Separator:
         self.seed = seed
         self.limits = limits or Limits(damaged="skip")
         self.scratch = scratch or default_scratch()
+        self.naming = naming or Naming()
 
     @classmethod
     def from_settings(
@@ -106,6 +112,7 @@ class Separator:
         *,
         model: Model | None = None,
         tracks: Sequence[str] | None = None,
+        naming: Naming | None = None,
         on_model: Callable[[str, int, int], None] | None = None,
     ) -> Separator:
         """A separator as the environment and the options of a command say.
@@ -114,6 +121,7 @@ class Separator:
             settings: all but the tracks.
             model: one that is loaded already, in place of the settings' own.
             tracks: as above.
+            naming: as above.
             on_model: as above.
         """
         return cls(
@@ -131,6 +139,7 @@ class Separator:
             shifts=settings.shifts,
             limits=Limits.from_settings(settings),
             scratch=settings.scratch,
+            naming=naming,
             on_model=on_model,
         )
 
@@ -163,6 +172,8 @@ class Separator:
         folder: str | Path,
         *,
         name: str | None = None,
+        beside: bool = False,
+        excerpt: Excerpt | None = None,
         on_progress: Callable[[float], None] | None = None,
         on_track: Callable[[str, Path], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -173,6 +184,9 @@ class Separator:
             path: the song, in any format that `octet.audio` reads.
             folder: gets one file a track and `manifest.json`; made if it is not there.
             name: of the song in the manifest; the file's unless given.
+            beside: leave a folder that holds another song's result alone; the tracks go beside it,
+                into the one that `octet.results.place.place_of` gives for the song.
+            excerpt: separate this part alone.
             on_progress: called with the share done, 0 to 1, now and then.
             on_track: called with the name and the file of each track that is whole, while
                 others are still encoded; the file moves to `folder` at the end.
@@ -191,12 +205,18 @@ class Separator:
         with ExitStack() as stack:
             decoding = progress.part(0.0, DECODING_SHARE)
             recording = stack.enter_context(
-                Recording.read_song(path, self.scratch, self.limits, decoding)
+                Recording.read_song(path, self.scratch, self.limits, decoding, excerpt)
             )
             progress.lap("decode")
-            result = stack.enter_context(ResultFolder(Path(folder)))
+            owner = recording.sha256 if beside else None
+            result = stack.enter_context(ResultFolder(Path(folder), owner))
             tracks = stack.enter_context(
-                TrackSet(recording, path, result.stage, self.tracks, self.encoding)
+                TrackSet(
+                    *(recording, path, result.stage, self.tracks, self.encoding),
+                    file_of=partial(
+                        self.naming.file, song=folder_name(path), model=self.model.identity.name
+                    ),
+                )
             )
             self._fill(tracks, progress)
             progress.lap("separate")
@@ -261,7 +281,7 @@ class Separator:
 
 
 def _song(name: str, recording: Recording) -> manifest.Song:
-    info = recording.info
+    info, excerpt = recording.info, recording.excerpt
     return manifest.Song(
         sha256=recording.sha256,
         name=name,
@@ -274,6 +294,7 @@ def _song(name: str, recording: Recording) -> manifest.Song:
         channels=info.channels,
         tags=dict(info.tags),
         silenced=round(recording.silenced, 6),
+        excerpt=(excerpt.start, excerpt.end) if excerpt else None,
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -125,6 +126,8 @@ class TrackSet:
         folder: gets the files; it is there.
         tracks: names of the tracks to write.
         encoding: their file format.
+        file_of: what a track's file is called, of the track's name and the file's ending; the usual
+            unless given.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -137,14 +140,16 @@ class TrackSet:
         folder: Path,
         tracks: Sequence[str],
         encoding: Encoding,
+        file_of: Callable[[str, str], str] | None = None,
     ) -> None:
+        self._file_of = file_of or partial(file_name, song=folder_name(song))
         self.recording = recording
         self.song = song
         self.folder = folder
         self.tracks = tuple(tracks)
         self.encoding = encoding.for_song(recording.info.bits)
         # An MP3 goes out as `original` with its own bytes: encoding it again would only lose.
-        same = recording.info.container == "mp3" == self.encoding.name
+        same = recording.info.container == "mp3" == self.encoding.name and not recording.excerpt
         self._copied = {"original"} & set(tracks) if same else set()
         self._retagged = self._same_sound()
         self._writers: dict[str, TrackWriter] = {}
@@ -169,8 +174,7 @@ class TrackSet:
             writer.close()
 
     def _path(self, track: str) -> Path:
-        extension = self.encoding.format.extension
-        return self.folder / file_name(track, extension, folder_name(self.song))
+        return self.folder / self._file_of(track, self.encoding.format.extension)
 
     def add(self, mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> None:
         """Takes the next block in.
