@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import logging
 import os
 import re
@@ -215,3 +217,34 @@ async def test_a_damaged_file_is_said_and_kept(
     async with EmbeddedServer(tmp_path) as server:
         assert await waiting(server) == left
     assert caplog.text == ""
+
+
+async def test_a_process_that_holds_the_lock_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """As each does that another thread starts while the lock is open, until it runs its program."""
+    with (tmp_path / "server.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        moment = await asyncio.create_subprocess_exec("sleep", "0.5", pass_fds=[lock.fileno()])
+    ended = asyncio.create_task(moment.wait())
+    async with EmbeddedServer(tmp_path) as server:
+        assert await asyncio.wait_for(ended, 5) == 0
+        assert await waiting(server) == []
+
+
+async def test_a_server_that_never_ends_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "server.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(QueueError, match="belongs to no Octet"):
+            await EmbeddedServer(tmp_path, patience=0.1).start()
+
+
+async def test_what_cannot_be_locked_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder on a network drive, for one; nobody else has the lock then."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("octet.jobs.embedded.fcntl.flock", refuse)
+    with pytest.raises(QueueError, match=os.strerror(errno.ENOLCK)):
+        await EmbeddedServer(tmp_path).start()

@@ -114,7 +114,6 @@ class EmbeddedServer:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = self._take_folder()
         try:
-            await self._end_orphan()
             await self._serve()
         except BaseException:
             await self.stop()
@@ -130,6 +129,8 @@ class EmbeddedServer:
             self._process = None
             self._socket.unlink(missing_ok=True)
         if self._lock is not None:
+            # Closing alone leaves it to a process that another thread is starting just now.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
             self._lock.close()
             self._lock = None
 
@@ -173,29 +174,33 @@ class EmbeddedServer:
         lock.flush()
         return lock
 
-    def _server_lock(self) -> IO[str] | None:
-        """The lock that a server holds while it lives, taken; None when one lives."""
-        return _locked(self._folder / "server.lock")
+    async def _server_lock(self) -> IO[str]:
+        """The lock that a server holds while it lives: the next one is to inherit it.
 
-    def _orphaned(self) -> bool:
-        if (lock := self._server_lock()) is None:
-            return True
-        lock.close()
-        return False
+        A server that is still there though no Octet owns it is asked to end. The lock is never
+        let go of in between: a process that another thread starts just then has it too, until it
+        runs its own program.
 
-    async def _end_orphan(self) -> None:
-        """Ends a server that is still there though no Octet owns it."""
-        if not self._orphaned():
-            return
+        Raises:
+            QueueError: that server does not end, or the file cannot be locked.
+        """
+        path = self._folder / "server.lock"
+        if (lock := _locked(path)) is not None:
+            return lock
         # With SIGTERM on its way already it may be gone in a moment, and answer no more.
         with contextlib.suppress(exceptions.RedisError, OSError):
             async with self._client() as client:
                 await client.execute_command("SHUTDOWN", "NOSAVE")  # type: ignore[no-untyped-call]  # the client's
-        if not await self._within(self._patience, lambda: not self._orphaned()):
-            raise QueueError(
-                f"a server that belongs to no Octet still uses the folder {self._folder}",
-                f"end the process whose id is in {self._folder / 'server.pid'}",
-            )
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience
+        while (lock := _locked(path)) is None:
+            if loop.time() >= until:
+                raise QueueError(
+                    f"a server that belongs to no Octet still uses the folder {self._folder}",
+                    f"end the process whose id is in {self._folder / 'server.pid'}",
+                )
+            await asyncio.sleep(0.02)
+        return lock
 
     async def _serve(self) -> None:
         """Starts the server, if need be without the damaged end of its append-only file.
@@ -204,9 +209,9 @@ class EmbeddedServer:
         it refuses at first; then a copy is kept, and what is gone is logged.
         """
         data = self._folder / "appendonlydir"
+        lock = await self._server_lock()
         try:
-            self._launch()
-            await self._answering()
+            await self._launch(lock)
         except QueueUnavailableError:
             raise
         except QueueError:
@@ -216,8 +221,7 @@ class EmbeddedServer:
             copy = data.with_name(f"{data.name}.damaged-{time.time_ns()}")
             shutil.copytree(data, copy)
             try:
-                self._launch(cut_off=True)
-                await self._answering()
+                await self._launch(await self._server_lock(), cut_off=True)
                 cut = before - _size(data)
             except QueueError:
                 shutil.rmtree(copy)
@@ -232,7 +236,12 @@ class EmbeddedServer:
                 copy,
             )
 
-    def _launch(self, *, cut_off: bool = False) -> None:
+    async def _launch(self, lock: IO[str], *, cut_off: bool = False) -> None:
+        with lock:
+            self._start(lock, cut_off=cut_off)
+        await self._answering()
+
+    def _start(self, lock: IO[str], *, cut_off: bool) -> None:
         self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_private(self._socket.parent)
         self._socket.unlink(missing_ok=True)
@@ -241,10 +250,7 @@ class EmbeddedServer:
             log.unlink()
         config = self._folder / "server.conf"
         config.write_bytes(os.fsencode(self._config(cut_off=cut_off)))
-        lock = self._server_lock()
-        if lock is None:
-            raise QueueError(f"another server uses the folder {self._folder}")
-        with lock, log.open("ab") as output:
+        with log.open("ab") as output:
             # Ctrl-C in a terminal goes to all processes of its session: the server, which is to
             # end last, when Octet stops it, gets one of its own.
             self._process = start_child(
@@ -317,13 +323,23 @@ def _size(folder: Path) -> int:
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """The file, locked while it is open; None when another process has the lock."""
+    """The file, locked while it is open; None when another process has the lock.
+
+    Raises:
+        QueueError: it cannot be locked at all.
+    """
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except OSError as error:
+        file.close()
+        raise QueueError(
+            f"{path} cannot be locked ({error.strerror or error})",
+            "choose a folder on a disk of this machine with --data-dir",
+        ) from error
     return file
 
 
