@@ -186,7 +186,7 @@ class SongReader:
         if channels > limits.max_channels:
             raise LimitError(
                 f"{self.source.path} has {channels} channels, {limits.max_channels} are allowed",
-                "Mix the song down to stereo",
+                "Mix the song down to stereo, or raise the limit (OCTET_MAX_CHANNELS)",
             )
         if not limits.min_rate <= rate <= limits.max_rate:
             raise LimitError(

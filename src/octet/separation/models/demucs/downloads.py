@@ -1,7 +1,8 @@
 """The checkpoints of a known model: found, fetched from the Hugging Face hub, held to a hash.
 
-Downloading is huggingface-hub's: broken connections, proxies, tokens (HF_TOKEN), mirrors
-(HF_ENDPOINT) and the offline mode (HF_HUB_OFFLINE) are as its users know them.
+Where they are is asked of huggingface-hub: tokens (HF_TOKEN), mirrors (HF_ENDPOINT) and the offline
+mode (HF_HUB_OFFLINE) are as its users know them. Fetching is download.py's, since the hub's own
+begins anew after a process that died.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from octet.errors import ModelDamagedError, ModelUnavailableError
 from octet.separation.models.cache import sha256_of, silent
 from octet.separation.models.demucs.checkpoint import INSTALL
+from octet.separation.models.download import download
 from octet.separation.models.folder import find_file
 
 if TYPE_CHECKING:
@@ -89,36 +91,35 @@ class Downloads:
             )
         with self._cache.locked(target, report):
             if not target.exists():
-                announced = self._fetch(checkpoint, report)
-                sha256 = sha256_of(target)
-                expected = expected or announced
-                if not sha256.startswith(expected):
-                    target.unlink()
-                    raise ModelDamagedError(
-                        f"{target.name}, fetched for {name}, has the SHA-256 {sha256}, "
-                        f"not {expected}",
-                        "Do not use it. A proxy may have answered in its place; try later.",
-                    )
+                self._fetch(checkpoint, target, expected, report)
         return self.checked(checkpoint, download=False)
 
-    def _fetch(self, checkpoint: Checkpoint, report: Progress) -> str:
-        """Fetches a file into the folder; gives the SHA-256 that the hub announces, or "".
+    def _fetch(self, checkpoint: Checkpoint, target: Path, expected: str, report: Progress) -> None:
+        """Fetches a file into the folder; it has to have the hash that is known, or announced.
 
         Raises:
             ModelUnavailableError: it did not arrive.
+            ModelDamagedError: it has another hash.
         """
         hub, at = _hub(), (self.entry.repository, checkpoint.file_name)
         # The environment as it is now: the library reads it when it is imported.
         endpoint = os.environ.get("HF_ENDPOINT") or None
         url = hub.hf_hub_url(*at, endpoint=endpoint)
-        for left in self.folder.glob(".cache/huggingface/download/*.incomplete"):
-            left.unlink(missing_ok=True)  # of a process that was killed; nobody takes it up
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its errors are told here
         try:
-            hub.hf_hub_download(
-                *at, endpoint=endpoint, local_dir=self.folder, tqdm_class=_bar(at[1], report)
+            about = hub.get_hf_file_metadata(url)
+            # The hub addresses large files by their SHA-256.
+            announced = re.fullmatch(r"[0-9a-f]{64}", str(about.etag))
+            download(
+                url,
+                target,
+                report,
+                sha256=expected or (announced[0] if announced else ""),
+                size=about.size or 0,
+                headers=hub.utils.build_hf_headers(),
             )
-            etag = "" if checkpoint.sha256 else str(hub.get_hf_file_metadata(url).etag)
+        except ModelDamagedError:
+            raise
         except Exception as error:
             # The library's errors have no common base: its own, its HTTP client's, OSError.
             if isinstance(error, OSError) and error.errno is not None:
@@ -132,8 +133,6 @@ class Downloads:
                 f"({reason[:300]})",
                 f"Offline: fetch {url} on another machine and put it into {self.folder}.",
             ) from error
-        # The hub addresses large files by their SHA-256.
-        return etag if re.fullmatch(r"[0-9a-f]{64}", etag) else ""
 
     def _recorded(self) -> dict[str, str]:
         path = self.folder / RECORD
@@ -162,18 +161,3 @@ def _hub() -> Any:
         raise ModelUnavailableError(
             "fetching a model needs the package huggingface-hub", INSTALL
         ) from error
-
-
-def _bar(name: str, report: Progress) -> Any:
-    """A class of progress bars, as the library wants one, that draws nothing and reports."""
-
-    class Bar(importlib.import_module("tqdm").tqdm):  # type: ignore[misc]  # it has no types
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*args, **{**options, "disable": True})
-
-        def update(self, n: float = 1) -> None:
-            self.n += n
-            report(name, int(self.n), int(self.total or 0))
-
-    return Bar

