@@ -29,6 +29,10 @@ or a fallback that says so, or a dead letter with a reason. No crash of a worker
 of the store loses it, and none publishes half of it. A job may be computed more than once; it
 is published once.
 
+An import by URL is accepted before its song is there. It ends in one job of that song, or as failed
+with a reason: whoever fetches it holds a lease, and one script puts the job on the queue and ends
+the import. If a fetcher is killed before that, another one fetches the song again.
+
 It holds as long as the queue server keeps what it has answered for. Octet's own (`octet up`)
 writes each change to disk first. Of another Redis or Valkey the promise needs:
 

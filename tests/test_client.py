@@ -18,7 +18,9 @@ from octet.api.auth import hash_key
 from octet.client import Client
 from octet.errors import ServiceError, SettingError
 from octet.tracks import TRACKS
+from tests.api.addresses import SLOW, serving_songs
 from tests.api.conftest import (  # noqa: F401 - fixtures
+    near_settings,
     serving,
     settings,
     shared_url,
@@ -324,3 +326,33 @@ def test_a_stem_file_is_called_after_the_song(
     assert manifest["tracks"]["stem"]["key"] == f"{file}.stem.mp4"
     data = (tmp_path / "stems" / f"{file}.stem.mp4").read_bytes()
     assert data == track_bytes(job["song"], "stem")
+
+
+def test_a_song_at_an_address(near_settings: ServiceSettings, store: Path, tmp_path: Path) -> None:
+    worker = StandIn(near_settings, tmp_path)
+    with serving_songs() as songs, serving(near_settings) as service, Client(service) as client:
+        # given an address, by its name or in the song's place
+        job = client.submit(url=songs.url("/slow"), name="Lied")
+        assert (job["state"], job["name"]) == ("fetching", "Lied")
+        assert client.submit(songs.url("/slow"))["state"] == "fetching"
+        # when it is waited for
+        songs.go_on.set()
+        finishing = threading.Thread(target=worker.finish)
+        finishing.start()
+        seen: list[str] = []
+        done = client.wait(job["id"], on_progress=lambda each: seen.append(each["state"]))
+        finishing.join()
+        # then the import stands for the song's job
+        assert (done["id"], done["job"]) == (job["id"], name_of(SLOW))
+        assert (seen[0], seen[-1]) == ("fetching", "done")
+        manifest = client.download_all(job["id"], tmp_path / "stems")
+        assert list(manifest["tracks"]) == list(TRACKS)
+        with pytest.raises(ServiceError, match="answered 404"):
+            client.wait(client.submit(url=songs.url("/none"))["id"])
+
+
+def test_a_song_has_one_place(client: Client, file: Path) -> None:
+    with pytest.raises(TypeError, match="either"):
+        client.submit()
+    with pytest.raises(TypeError, match="either"):
+        client.submit(file, url="http://example.org/")

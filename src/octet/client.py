@@ -85,12 +85,20 @@ class Client:
         self._http.close()
 
     def submit(
-        self, song: str | Path, *, idempotency_key: str | None = None, **options: Any
+        self,
+        song: str | Path | None = None,
+        *,
+        url: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Any,
     ) -> Json:
         """Submits a song.
 
         Args:
-            song: a file, or an http(s) address from which the service shall fetch it.
+            song: a file, or an http(s) address, which is the same as `url`.
+            url: an address from which the service shall fetch the song. The job is an import:
+                it is `fetching` first, with `bytes` of `size`, and then shows what becomes of
+                the song's own job, whose id is in `job`.
             idempotency_key: a name for this request, so that it can be repeated safely.
             options: model, format, tracks, bits, bitrate, overlap, shifts, priority, webhook,
                 callback, name.
@@ -101,11 +109,16 @@ class Client:
         Raises:
             OSError: the file cannot be read.
             ServiceError: the service does not take it.
+            TypeError: neither a song nor an address is given, or both are.
         """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         given = {name: value for name, value in options.items() if value is not None}
-        if isinstance(song, str) and song.startswith(("http://", "https://")):
-            return self._json("POST", "/v1/jobs", json={"url": song, **given}, headers=headers)
+        if isinstance(song, str) and song.lower().startswith(("http://", "https://")):
+            song, url = (None, song) if url is None else (song, url)
+        if (song is None) == (url is None):
+            raise TypeError("submit() takes either a song or its address")
+        if song is None:
+            return self._json("POST", "/v1/jobs", json={"url": url, **given}, headers=headers)
         path = Path(song)
         query = {
             "name": song_name(path)[:200],

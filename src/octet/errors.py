@@ -31,6 +31,7 @@ OctetError
 │   └── ObjectExistsError     a conditional put found the object there already
 ├── RemoteError               somebody else's server, at an address that a client gave
 │   ├── ForbiddenAddressError the address is not one that Octet may be sent to
+│   ├── RemoteRefusedError    it answers, and does not give what was asked for
 │   └── RemoteUnavailableError  it does not answer, or not as it should
 └── ServiceError              an answer of Octet's own API, seen by its client
 """
@@ -237,6 +238,12 @@ class ForbiddenAddressError(RemoteError):
     """The address is malformed, or leads to where clients must not send Octet."""
 
     code = "forbidden-address"
+
+
+class RemoteRefusedError(RemoteError):
+    """The server answers, and not with what was asked for: asking again will not help."""
+
+    code = "remote-refused"
 
 
 class RemoteUnavailableError(RemoteError):

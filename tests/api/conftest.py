@@ -84,6 +84,21 @@ def settings(queue_servers: QueueServers, store_folder: Path) -> ServiceSettings
     return read_settings(ServiceSettings, redis_url=url, storage=f"file://{store_folder}", port=0)
 
 
+@pytest.fixture(scope="session")
+def near_settings(queue_servers: QueueServers, store_folder: Path) -> ServiceSettings:
+    """Of a service that may fetch from this machine.
+
+    Its queue is its own: every service on a queue fetches what is due there.
+    """
+    return read_settings(
+        ServiceSettings,
+        redis_url=queue_servers("valkey", "imports").url,
+        storage=f"file://{store_folder}",
+        port=0,
+        allow_hosts=("127.0.0.1",),
+    )
+
+
 @pytest.fixture
 def start(settings: ServiceSettings, store: Path, valkey: redis.Redis) -> Iterator[Start]:
     """Starts an API with some settings changed, and gives a client of it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from octet.api.app import create_app
-from octet.api.auth import OPEN_PATHS, check_binding, hash_key
+from octet.api.auth import OPEN_PATHS, check_binding, hash_key, owner_of
 from octet.errors import SettingError
 from octet.settings import SeparationSettings, ServiceSettings, read_settings
 from tests.api.answers import problem
@@ -180,3 +180,15 @@ def test_pages_of_named_origins_may_use_the_api(start: Start) -> None:
     # and another page cannot
     refused = api.options("/v1/jobs", headers={**preflight, "Origin": "https://example.com"})
     assert refused.status_code == 400
+
+
+def test_clients_are_told_apart_by_their_keys_where_there_are_some(
+    settings: ServiceSettings,
+) -> None:
+    locked = settings.model_copy(update={"api_keys": (hash_key("a"), hash_key("b"))})
+    first, same = (
+        owner_of(headers, locked) for headers in ({"x-api-key": "a"}, {"authorization": "Bearer a"})
+    )
+    assert first == same
+    assert first not in ("", owner_of({"x-api-key": "b"}, locked))
+    assert owner_of({"x-api-key": "a"}, settings) == ""

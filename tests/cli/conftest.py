@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from octet.cli import app
 from tests.api.conftest import (  # noqa: F401 - fixtures
+    near_settings,
     settings,
     shared_url,
     store,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from octet.cli.jobs import describe, short_id
 from octet.client import Client
 from octet.errors import ServiceError, SettingError
 from tests.api.songs import name_of, song
@@ -113,3 +114,13 @@ def test_a_short_id_is_understood(octet: Octet, worker: StandIn, songs: list[Pat
     # and dead letters are named in the same way
     worker.bury("limit", "too long")
     assert "back on the queue" in octet("dead", "replay", first[:12]).stdout
+
+
+def test_an_import_says_how_much_has_come() -> None:
+    fetching = {"state": "fetching", "bytes": 1_500_000, "size": 3_000_000}
+    assert describe(fetching) == "fetching, 1.5 of 3.0 MB"
+    assert describe({**fetching, "size": None}) == "fetching, 1.5 MB"
+    assert describe({**fetching, "cancelling": True}).endswith("MB, stopping")
+    failing = {"state": "fetching", "bytes": 0, "error": {"message": "it answered 503"}}
+    assert describe(failing) == "fetching: it answered 503"
+    assert short_id(f"import-{'0123456789abcdef' * 2}") == "import-0123456789ab"

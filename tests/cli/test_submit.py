@@ -7,14 +7,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from octet.tracks import TRACKS
+from tests.api.addresses import serving_songs
+from tests.api.conftest import serving
 from tests.api.songs import name_of, song
+from tests.api.worker import StandIn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from tests.api.worker import StandIn
+    from octet.settings import ServiceSettings
     from tests.cli.conftest import Octet
 
 
@@ -67,3 +70,18 @@ def test_nobody_there(octet: Octet, monkeypatch: pytest.MonkeyPatch, songs: list
     done = octet("submit", *songs)
     assert done.exit_code == 1
     assert done.stderr.count("does not answer") == 1  # it is not tried for each
+
+
+def test_an_address_is_fetched_by_the_service(
+    near_settings: ServiceSettings, octet: Octet, tmp_path: Path
+) -> None:
+    with serving_songs() as songs, serving(near_settings) as url:
+        finishing = finish_all(StandIn(near_settings, tmp_path), 1)
+        done = octet("submit", songs.url("/7"), "-o", tmp_path / "out", "--url", url)
+        finishing.join()
+        assert done.exit_code == 0, done.output
+        assert "import-" in done.stdout
+        assert (tmp_path / "out" / "7" / "vocals.mp3").exists()
+        failed = octet("submit", songs.url("/none"), "--wait", "--url", url)
+        assert failed.exit_code == 1
+        assert "answered 404" in failed.stderr

@@ -22,12 +22,15 @@ class Received:
 
 @dataclass
 class Receiver:
-    """A server; `answer` gives the bytes to answer a request with, None for silence."""
+    """A server; `answer` gives the bytes to answer a request with, None for silence. It lets `drip`
+    seconds pass between two bytes, if any, and `linger` before it closes the connection.
+    """
 
     answer: Callable[[Received], bytes | None]
     port: int = 0
     requests: list[Received] = field(default_factory=list)
     drip: float = 0.0
+    linger: float = 0.0
     silence: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
@@ -55,6 +58,7 @@ class Receiver:
             writer.write(answer[start : start + step])
             await writer.drain()
             await asyncio.sleep(self.drip)
+        await asyncio.sleep(self.linger)
 
 
 def says(status: int, body: bytes = b"", **headers: str) -> bytes:

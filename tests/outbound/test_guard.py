@@ -159,6 +159,18 @@ async def test_no_connection_is_made(url: str, connections: list[Any]) -> None:
     assert connections == []
 
 
+def test_what_needs_no_looking_up_is_checked_without() -> None:
+    resolve = answering([])
+    guard = Guard(["10.1.0.0/16", "inside.example"], resolve=resolve)
+    for url in ("http://127.0.0.1/", "http://[::1]/", "file:///etc/passwd", "http://10.2.0.1/"):
+        with pytest.raises(ForbiddenAddressError):
+            guard.check(url)
+    # names are looked up when they are used
+    for url in ("http://10.1.2.3/", "http://93.184.216.34/", "http://inside.example/"):
+        guard.check(url)
+    assert resolve.asked == 0
+
+
 INSIDE = ["127.0.0.1", "169.254.169.254", "10.0.0.7", "::1", "::ffff:10.0.0.7", "fd00::1"]
 
 

@@ -22,6 +22,7 @@ _DETAILS = {
     415: ("not-audio", "this is not audio"),
     416: ("beyond-the-end", "the range lies beyond the end of the track"),
     422: ("invalid-request", "shifts: Input should be less than or equal to 20"),
+    429: ("too-many", "200 songs of this API key are waiting to be fetched"),
     500: ("internal", "something went wrong here"),
     503: ("queue-unavailable", "the queue does not answer"),
 }

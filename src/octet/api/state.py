@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
@@ -14,7 +14,9 @@ from octet.api.errors import busy
 from octet.api.estimate import Estimator
 from octet.api.health import Health
 from octet.errors import QueueError
+from octet.intake.imports import Importer
 from octet.jobs.dead import DeadLetters
+from octet.jobs.imports import Imports
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.server import connect, queue_url
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from octet.settings import SeparationSettings, ServiceSettings
     from octet.storage.open import Buckets
 
-MOST_IMPORTS = 8
-"""Songs that are fetched by URL at once."""
 _AGAIN_AFTER = 2.0
 SHORT = 100
 """Messages that are read on the spot."""
@@ -103,11 +103,10 @@ class Service:
     Attributes:
         settings: as the operator set them.
         offer: what clients may ask for, and what they get who ask for nothing.
-        queue, reader, dead, outbox: on the queue server.
+        queue, reader, dead, outbox, imports: on the queue server.
         buckets: the store.
         health: whether these are well.
         estimator: how long songs take.
-        imports: how many songs may be fetched by URL at once.
     """
 
     settings: ServiceSettings
@@ -119,7 +118,7 @@ class Service:
     buckets: Buckets
     health: Health
     estimator: Estimator
-    imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_IMPORTS))
+    imports: Imports
 
     @classmethod
     def of(
@@ -143,6 +142,7 @@ class Service:
             buckets=buckets,
             health=Health(redis, queue, buckets, offer.default, settings.max_queue),
             estimator=Estimator(queue, buckets.output),
+            imports=Imports(redis, queue.events, keep=settings.keep_days * 86_400),
         )
 
     async def find_manifest(self, song: str, recipe: str) -> Manifest | None:
@@ -185,6 +185,7 @@ async def open_service(
             health.look_at_durability(),
             health.watch(),
             _deliver(redis, service),
+            _fetch(service),
         )
     ]
     try:
@@ -204,6 +205,16 @@ async def _deliver(redis: Redis, service: Service) -> None:
             await deliver(redis, service.settings, service.outbox)
         except QueueError:
             await asyncio.sleep(_AGAIN_AFTER)
+
+
+async def _fetch(service: Service) -> None:
+    """Fetches what clients named by its address, as workers do, once there is a place for it."""
+    importer = Importer(
+        service.imports, service.queue, service.buckets, service.offer, service.settings
+    )
+    while not service.health.prepared:  # noqa: ASYNC110  # what is awaited lies on a server
+        await asyncio.sleep(_AGAIN_AFTER / 10)
+    await importer.run()
 
 
 def _service_of(request: Request) -> Service:

@@ -15,6 +15,7 @@ from octet.api.errors import InvalidRequestError
 from octet.api.uploads import discard_song
 from octet.errors import KeyReusedError
 from octet.formats import FormatName
+from octet.intake.imports import find_answer
 from octet.jobs.job import Callback, JobRequest
 from octet.results.recipe import FIELDS, MOST_SHIFTS
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from octet.api.state import Service
-    from octet.api.uploads import Upload
+    from octet.intake.songs import Song
     from octet.jobs.job import Job
     from octet.results.manifest import Manifest
     from octet.results.recipe import Recipe
@@ -184,7 +185,7 @@ class Accepted:
 
 def job_request(
     service: Service,
-    song: Upload,
+    song: Song,
     recipe: Recipe,
     callbacks: tuple[Callback, ...],
     **more: Any,
@@ -203,7 +204,7 @@ def job_request(
 
 async def submit(
     service: Service,
-    song: Upload,
+    song: Song,
     request: JobRequest,
     *,
     idempotency_key: str | None = None,
@@ -219,17 +220,12 @@ async def submit(
         KeyReusedError: one Idempotency-Key for two requests.
         QueueError, StorageError: queue or store fail.
     """
-    job = await service.queue.get(request.job_id)
-    manifest = None
-    if job is None or job.state == "done":
-        found = await service.find_manifest(request.song, request.key)
-        if found is not None and found.answers(service.offer.fill(request.recipe)):
-            manifest = found
+    job, manifest = await find_answer(service.queue, service.buckets, service.offer, request)
     if job is None and manifest is not None:
         await _announce(service, request)
         logger.info("job %s: its result is there already", request.job_id)
         return Accepted(request.job_id, None, manifest, created=False)
-    await song.place(service)  # first: a worker may be waiting for the job
+    await song.place(service.buckets.queue)  # first: a worker may be waiting for the job
     try:
         submission = await service.queue.submit(
             request,
@@ -242,7 +238,7 @@ async def submit(
             await discard_song(service, song.sha256)
         raise
     if not submission.job.ended:
-        await song.place(service)  # again: somebody may have deleted it meanwhile
+        await song.place(service.buckets.queue)  # again: somebody may have deleted it meanwhile
     if submission.job.state == "done" and not submission.created:
         await _announce(service, request)
     word = "waits" if submission.created else f"is known, {submission.job.state}"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from octet.jobs.job import Job
 
 
+AnyState = State | Literal["fetching"]
+"""`fetching` is an import, whose song is not there yet."""
+
+
 class ProblemView(BaseModel):
     """An error, as RFC 9457 has it."""
 
@@ -50,18 +54,30 @@ class LinksView(BaseModel):
 
     self: str
     events: str
-    song: str
-    archive: str
+    song: str | None = Field(description="Null while the song is not there yet.")
+    archive: str | None
 
 
 class JobView(BaseModel):
     """A job."""
 
-    id: str = Field(description="The song's name, with the recipe's key if it has one.")
-    song: str = Field(description="SHA-256 of the song's bytes.")
-    state: State
+    id: str = Field(
+        description="The song's name, with the recipe's key if it has one; of an import "
+        "`import-` and 32 digits."
+    )
+    job: str | None = Field(
+        default=None, description="Of an import: the id of the song's job, once there is one."
+    )
+    song: str | None = Field(
+        description="SHA-256 of the song's bytes; null of an import whose song is not there yet."
+    )
+    state: AnyState
     outcome: Outcome | None = Field(default=None, description="Of a job that is done.")
     percent: float = Field(ge=0, le=100)
+    bytes: int | None = Field(default=None, description="Fetched so far, while `fetching`.")
+    size: int | None = Field(
+        default=None, description="Bytes to fetch in all, if the song's server has said it."
+    )
     seconds_left: float | None = Field(default=None, description="For the computation, if known.")
     position: int | None = Field(default=None, description="Jobs that will be taken before it.")
     priority: Priority = "normal"
@@ -97,6 +113,7 @@ class QueueView(BaseModel):
     depth: int = Field(description="All that wait.")
     waiting: list[WaitingView] = Field(description="The first of them, in their order.")
     running: list[JobView]
+    fetching: int = Field(description="Imports whose songs are not there yet.")
     counts: dict[State, int] = Field(description="Recorded jobs in each state.")
     workers: int = Field(description="Workers that are alive.")
     sick: dict[str, str] = Field(
@@ -169,7 +186,8 @@ _ID = re.compile(r"([0-9A-Fa-f]{32,128})(?:-([0-9a-f]{16}))?")
 JobId = Annotated[
     str,
     Path(
-        description="A song's name, and the recipe's key behind a hyphen if there is one.",
+        description="A song's name, and the recipe's key behind a hyphen if there is one; or an "
+        "import's id.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     ),
 ]

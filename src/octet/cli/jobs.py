@@ -22,6 +22,7 @@ Url = Annotated[
 ]
 
 _HASH = re.compile(r"[0-9a-f]{56,}")
+_IMPORT = re.compile(r"(import-[0-9a-f]{12})[0-9a-f]{20}")
 
 dead = typer.Typer(help="List dead letters, and replay them.", no_args_is_help=False)
 
@@ -80,7 +81,11 @@ def queue(as_json: AsJson = False, url: Url = None) -> None:
     more = found["depth"] - len(found["waiting"])
     if more > 0:
         say(f"... and {more} more")
-    say(f"{found['depth']} waiting, {len(found['running'])} running, {found['workers']} workers")
+    fetching = f", {found['fetching']} being fetched" if found.get("fetching") else ""
+    say(
+        f"{found['depth']} waiting{fetching}, {len(found['running'])} running,"
+        f" {found['workers']} workers"
+    )
     tell_sick(found)
 
 
@@ -127,7 +132,11 @@ def replay_dead(
 
 
 def short_id(job_id: str) -> str:
-    """As much of an id as people need: 12 digits of the song's hash, and 6 of the recipe's."""
+    """As much of an id as people need: 12 digits of the song's hash, and 6 of the recipe's; 12 of
+    an import's own.
+    """
+    if imported := _IMPORT.fullmatch(job_id):
+        return imported[1]
     song, dash, recipe = job_id.partition("-")
     return f"{song[:12]}{dash}{recipe[:6]}" if _HASH.fullmatch(song) else job_id
 
@@ -156,6 +165,8 @@ def describe(job: dict[str, Any]) -> str:
     """A job's state in a few words."""
     state = str(job["state"])
     reason = f": {job['error']['message']}" if job.get("error") else ""
+    if state == "fetching":
+        return f"fetching{_arrived(job)}{', stopping' if job.get('cancelling') else reason}"
     if state == "running":
         left = job.get("seconds_left")
         more = f", {left:.0f} s left" if left is not None else ""
@@ -166,3 +177,11 @@ def describe(job: dict[str, Any]) -> str:
     if state == "done" and job.get("outcome") == "fallback":
         return f"done, but only a fallback{reason}"
     return state if state != "failed" else f"failed{reason}"
+
+
+def _arrived(job: dict[str, Any]) -> str:
+    """How much of a song has come, in MB."""
+    if not job.get("bytes"):
+        return ""
+    size = f" of {job['size'] / 1e6:.1f}" if job.get("size") else ""
+    return f", {job['bytes'] / 1e6:.1f}{size} MB"

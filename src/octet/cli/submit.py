@@ -69,8 +69,7 @@ def _finish(
         if wait or folder is not None:
             with progress() as show:
                 job = client.wait(
-                    job["id"],
-                    on_progress=lambda seen: show(Path(song).name, seen["percent"], 100.0),
+                    job["id"], on_progress=lambda seen: show(*_drawn(Path(song).name, seen))
                 )
         if folder is not None:
             manifest = client.download_all(job["id"], folder, beside=True)
@@ -85,6 +84,13 @@ def _finish(
     if job.get("outcome") == "fallback":
         note(f"{song}: the separation failed, this is a fallback")
     return True
+
+
+def _drawn(name: str, job: dict[str, Any]) -> tuple[str, float, float]:
+    """What a bar shows of a job: what is done, how much of it, and of how much."""
+    if job["state"] == "fetching":
+        return f"{name} (fetching)", job.get("bytes") or 0.0, job.get("size") or 0.0
+    return name, job["percent"], 100.0
 
 
 def _reason(error: OSError | OctetError) -> str:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from octet.errors import QueueError
 from octet.jobs import keys
 from octet.jobs.server import queue_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from redis.asyncio import Redis
 
 _AGAIN = 1.0
 """Seconds between two tries to subscribe, and the longest wait for a message."""
+
+
+class Followed(Protocol):
+    """What can be followed: it ends."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+
+
+Thing = TypeVar("Thing", bound=Followed)
 
 
 class JobEvents:
@@ -58,6 +69,25 @@ class JobEvents:
                 await self._listening.wait()
         except TimeoutError:
             return
+
+    async def watch(
+        self, job_id: str, read: Callable[[], Awaitable[Thing | None]], *, every: float = 15.0
+    ) -> AsyncIterator[Thing]:
+        """What `read` gives now, and again each time that it has changed, until it has ended.
+
+        Nothing is missed: it is read after listening has begun, and again at least each `every`
+        seconds (and yielded then as well, changed or not). Ends at once when there is none.
+        """
+        with self.following(job_id) as changed:
+            await self.ready(min(every, 2.0))
+            while (thing := await read()) is not None:
+                yield thing
+                if thing.ended:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(every):
+                        await changed.wait()
+                changed.clear()
 
     async def _listen(self) -> None:
         """Listens until nobody follows anything."""

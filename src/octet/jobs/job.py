@@ -38,12 +38,14 @@ class Callback:
     """An address that hears of the job's end.
 
     `lab`: the contract's callback, `data` is POSTed as JSON when files were published.
-    `event`: a signed event about the end, whatever it is; `data` is not used.
+    `event`: a signed event about the end, whatever it is; `data` is not used, and `origin` is the
+    id of the import that asked for it, empty if none did.
     """
 
     url: str
     data: Any = None
     kind: CallbackKind = "lab"
+    origin: str = ""
 
     @property
     def body(self) -> str:

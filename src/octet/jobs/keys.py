@@ -40,7 +40,8 @@ yet. Empty but for the milliseconds between the two. String `octet:worker:<id>:f
 `low` while what lies there came from that queue."""
 
 JOB = "octet:job:"
-"""Hash `octet:job:<id>`: the record of a job (fields in job.py)."""
+"""Hash `octet:job:<id>`: the record of a job (fields in job.py), or of an import (fields in
+import_job.py), whose id begins with `import-`, as no job's does."""
 
 CALLBACKS = "octet:callbacks:"
 """List `octet:callbacks:<job id>`: its callbacks, JSON objects of strings (message.py)."""
@@ -82,6 +83,18 @@ OUTBOX_MADE = "octet:webhooks-made"
 
 DELIVERY = "octet:webhooks:"
 """Hash `octet:webhooks:<delivery id>`: a delivery (fields in outbox.py)."""
+
+IMPORTS = "octet:imports"
+"""Sorted set: id of an import that has not ended -> time (ms) at which it is due (or its lease runs
+out)."""
+
+IMPORTS_IN_STATE = "octet:imports:"
+"""Sorted sets `octet:imports:<state>`: id of every recorded import that has no job (it is fetching,
+failed or cancelled) -> time of its creation (microseconds)."""
+
+IMPORTS_ENDED = "octet:imports-ended"
+"""Sorted set: id of an import that has ended -> time (ms) of its end; the oldest go first beyond a
+bound."""
 
 WEBHOOK_SECRET = "octet:webhook-secret"  # noqa: S105  # the name of a key, not what it holds
 """String: the secret that signs events, made by whoever needs it first, unless a setting

@@ -99,7 +99,16 @@ def callback_entry(callback: Callback) -> bytes:
     The lab's data is in it as text, so that no script ever turns it into numbers and back.
     """
     parts = {"url": callback.url, "kind": callback.kind, "body": callback.body}
+    if callback.origin:
+        parts["import"] = callback.origin
     return json.dumps(parts, sort_keys=True).encode()
+
+
+def read_entry(entry: bytes) -> Callback:
+    """The callback that `callback_entry` wrote."""
+    parts = json.loads(entry)
+    data = json.loads(parts["body"]) if parts["body"] else None
+    return Callback(parts["url"], data, parts["kind"], parts.get("import", ""))
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
@@ -176,7 +185,8 @@ def _is_plain(part: Any) -> bool:
 
 
 def _hook(callback: Callback) -> dict[str, Any]:
-    return {"url": callback.url, "data": callback.data, "kind": callback.kind}
+    parts = {"url": callback.url, "data": callback.data, "kind": callback.kind}
+    return {**parts, "import": callback.origin} if callback.origin else parts
 
 
 def _callback(value: Any) -> Callback | None:
@@ -190,4 +200,5 @@ def _callback(value: Any) -> Callback | None:
         url=value["url"],
         data=value.get("data"),
         kind=kind if kind in ("lab", "event") else "lab",
+        origin=_text(value, ("import",)) or "",
     )

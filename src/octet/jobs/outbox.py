@@ -36,7 +36,8 @@ class Delivery:
         kind: `lab` (POST `body` as it is) or `event` (POST `body`, signed).
         body: JSON text, the same at each attempt. Of a `lab` callback its `data`; of an event
             {"type": "job.done" | "job.failed" | "job.cancelled", "timestamp": ISO 8601, "data":
-            {"id", "song", "state", "outcome", "error": null | {"code", "message"}}}.
+            {"id", "song", "state", "outcome", "error": null | {"code", "message"}}}, and in
+            "data" also "import", the id of the import that asked for it, if one did.
         outcome: how the job ended: complete, fallback, failed or cancelled; `lab` callbacks
             are sent only for the first two.
         job_id: the job's.
@@ -136,11 +137,13 @@ def _event(text: Mapping[str, str], created: float) -> str:
     error = {"code": text["error_code"], "message": text["error"]} if text["error_code"] else None
     data: dict[str, Any] = {
         "id": text["job"],
-        "song": text["song"],
+        "song": text["song"] or None,
         "state": text["state"],
         "outcome": text["outcome"] if text["state"] == "done" else None,
         "error": error,
     }
+    if text.get("import"):
+        data["import"] = text["import"]
     moment = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
     event = {
         "type": f"job.{text['state']}",

@@ -6,7 +6,6 @@ outbox.py.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -65,10 +64,17 @@ class Worker:
 
 @dataclass(frozen=True)
 class Page:
-    """Some jobs, the newest first. `next` goes into the next call; None at the end."""
+    """Some jobs.
+
+    Attributes:
+        jobs: the newest first.
+        next: goes into the next call; None at the end.
+        places: of each, when it was recorded, in microseconds: they are listed by it.
+    """
 
     jobs: Sequence[Job]
     next: str | None
+    places: Sequence[int] = ()
 
 
 class JobQueue:
@@ -78,12 +84,15 @@ class JobQueue:
     Args:
         client: made by server.connect(); answers in bytes (decode_responses off).
         complete: completes the recipes of messages that are not Octet's own.
+
+    Attributes:
+        events: the changes of jobs, and of imports.
     """
 
     def __init__(self, client: Redis, complete: Complete = complete_alone) -> None:
         self._redis = client
         self._complete = complete
-        self._events = JobEvents(client)
+        self.events = JobEvents(client)
 
     async def submit(
         self,
@@ -170,6 +179,17 @@ class JobQueue:
         """The names of the songs that wait, in the order in which they will run."""
         return [entry.song for entry in await self.waiting() if entry.song]
 
+    async def coming(self) -> set[str]:
+        """The names of the songs that imports are about to submit, which may lie in their place
+        already: nobody may delete them.
+        """
+        ids = await reply_of(self._redis.zrange(keys.IMPORTS, 0, -1))
+        async with queue_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for name in ids:
+                pipe.hget(keys.JOB + name.decode(), "noted")
+            names = await pipe.execute() if ids else []
+        return {name.decode() for name in names if name}
+
     async def waiting(self) -> list[Waiting]:
         """All messages that wait, in the order in which they will run."""
         async with queue_errors(), self._redis.pipeline(transaction=True) as pipe:
@@ -219,8 +239,12 @@ class JobQueue:
                     index, highest, "-inf", start=0, num=limit + 1, withscores=True
                 )
             )
-            jobs = await self._jobs([name.decode() for name, _ in ids[:limit]])
-        return Page(jobs, str(int(ids[limit - 1][1])) if len(ids) > limit else None)
+            found = await self._jobs({name.decode(): int(place) for name, place in ids[:limit]})
+        return Page(
+            [job for _, job in found],
+            str(int(ids[limit - 1][1])) if len(ids) > limit else None,
+            [place for place, _ in found],
+        )
 
     async def counts(self) -> dict[State, int]:
         """How many recorded jobs there are in each state.
@@ -265,34 +289,24 @@ class JobQueue:
             if expiry / 1e3 > now
         }
 
-    async def watch(self, job_id: str, *, every: float = 15.0) -> AsyncIterator[Job]:
+    def watch(self, job_id: str, *, every: float = 15.0) -> AsyncIterator[Job]:
         """The job now, and again each time that it has changed, until it has ended.
 
-        Nothing is missed: the record is read after listening has begun, and read again at
-        least each `every` seconds (and yielded then as well, changed or not). Ends at once when
-        there is no record. All who watch over one JobQueue share one connection for it.
+        See `JobEvents.watch`. Ends at once when there is no record. All who watch over one
+        JobQueue share one connection for it.
         """
-        with self._events.following(job_id) as changed:
-            await self._events.ready(min(every, 2.0))
-            while (job := await self.get(job_id)) is not None:
-                yield job
-                if job.ended:
-                    return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(every):
-                        await changed.wait()
-                changed.clear()
+        return self.events.watch(job_id, lambda: self.get(job_id), every=every)
 
-    async def _jobs(self, ids: Sequence[str]) -> list[Job]:
+    async def _jobs(self, places: Mapping[str, int]) -> list[tuple[int, Job]]:
         """Those of them that have a record; one that somebody else has damaged is left out."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            for name in ids:
+            for name in places:
                 pipe.hgetall(keys.JOB + name)
             records = await pipe.execute(raise_on_error=False)
         jobs = []
-        for record in records:
+        for place, record in zip(places.values(), records, strict=True):
             with contextlib.suppress(KeyError, ValueError, AttributeError):
-                jobs.append(Job.from_record(record))
+                jobs.append((place, Job.from_record(record)))
         return jobs
 
 

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from octet.errors import LimitError, RemoteUnavailableError
+from octet.errors import LimitError, RemoteRefusedError, RemoteUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from octet.outbound.guard import Guard
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 _MOST_REDIRECTS = 5
+_TRY_AGAIN = (408, 425, 429)
+"""Statuses of 4xx that may be otherwise in a while, as those of 5xx may."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ async def fetch(
     Raises:
         ForbiddenAddressError: if the guard refuses the address, or that of a redirect.
         LimitError: if there is more than `limit`.
-        RemoteUnavailableError: if the server does not answer with 200 and all of the bytes.
+        RemoteRefusedError: if the server has something else to say than the file, or needs
+            longer than `total`.
+        RemoteUnavailableError: if it does not answer now, or not with all of the bytes.
     """
     parsed = guard.parse(url)
     host = parsed.host
@@ -77,21 +81,26 @@ async def fetch(
                 raise _too_large(limit)
             yield Remote(_pieces(answer, host, limit), size, answer.headers.get("content-type", ""))
     except TimeoutError:
-        raise RemoteUnavailableError(f"{host} was too slow") from None
+        raise RemoteRefusedError(
+            f"{host} sends so slowly that it would take longer than {total:.0f} s"
+        ) from None
     except httpx.HTTPError as error:
         raise _broken(host, error) from None
 
 
 def _check(answer: httpx.Response, host: str) -> None:
     if answer.next_request is not None:
-        raise RemoteUnavailableError(
+        raise RemoteRefusedError(
             f"{host} redirects once more, after {_MOST_REDIRECTS} redirects",
             "give the address at which the song itself is",
         )
-    if answer.status_code != 200:
-        raise RemoteUnavailableError(f"{host} answered {answer.status_code}")
+    status = answer.status_code
+    if status >= 500 or status in _TRY_AGAIN:
+        raise RemoteUnavailableError(f"{host} answered {status}")
+    if status != 200:
+        raise RemoteRefusedError(f"{host} answered {status}")
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise RemoteUnavailableError(f"{host} compressed its answer although it was not asked to")
+        raise RemoteRefusedError(f"{host} compressed its answer although it was not asked to")
 
 
 def _claimed(answer: httpx.Response) -> int | None:
@@ -112,7 +121,7 @@ async def _pieces(answer: httpx.Response, host: str, limit: int) -> AsyncIterato
 
 
 def _too_large(limit: int) -> LimitError:
-    return LimitError(f"the song has more than the {limit} bytes allowed")
+    return LimitError(f"the song is larger than {limit} bytes", "OCTET_MAX_UPLOAD is the limit")
 
 
 def _broken(host: str, error: httpx.HTTPError) -> RemoteUnavailableError:

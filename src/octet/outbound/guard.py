@@ -131,6 +131,17 @@ class Guard:
             raise _forbidden("its host is neither a name nor a plain address")
         return parsed
 
+    def check(self, url: str) -> None:
+        """Refuses what can be refused without looking anything up: a request may not wait for that.
+
+        Raises:
+            ForbiddenAddressError: the URL is malformed, or its host an address inside.
+        """
+        host = self.parse(url).raw_host.decode("ascii").lower()
+        address = literal(host)
+        if address is not None and host.rstrip(".") not in self._hosts:
+            self._check([address])
+
     async def addresses(self, url: httpx.URL) -> list[str]:
         """The addresses behind a parsed URL, all of them allowed.
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 import octet
 from octet.errors import ObjectMissingError, OctetError
+from octet.intake.imports import Importer
 from octet.jobs.durability import log_durability
+from octet.jobs.imports import Imports
 from octet.jobs.outbox import Outbox
 from octet.jobs.queue import JobQueue
 from octet.jobs.reaper import EVERY as REAP_EVERY
@@ -42,7 +44,7 @@ _STAGED_LONG_AGO = timedelta(days=2)
 
 
 class Housekeeping:
-    """Heartbeat, putting back what others lost, callbacks, figures, tidying: an async context.
+    """Heartbeat, what others lost, callbacks, imports, figures, tidying: an async context.
 
     Each goes on after any failure; a server that is away is met again at the next turn.
 
@@ -79,6 +81,7 @@ class Housekeeping:
             _again(_SWEEP_EVERY, self._sweep),
             _again(_SWEEP_EVERY, lambda: expire(self._context.buckets, self._queue, service)),
             _again(_AFTER_A_FAULT, self._deliver),
+            _again(_AFTER_A_FAULT, self._fetch),
             _again(_DURABILITY_EVERY, lambda: log_durability(self._client)),
         ]
         if service.metrics_port is not None:
@@ -111,6 +114,11 @@ class Housekeeping:
             self._context.metrics.callbacks.labels(attempt.end).inc()
 
         await deliver(self._client, self._context.service, _Outbox(self._client), count)
+
+    async def _fetch(self) -> None:
+        context = self._context
+        imports = Imports(self._client, keep=context.service.keep_days * 86_400)
+        await Importer(imports, self._queue, context.buckets, context.offer, context.service).run()
 
     async def _measure(self) -> None:
         """Looks whether queue and store answer, for /readyz, and how many jobs wait."""

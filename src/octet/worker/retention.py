@@ -100,11 +100,14 @@ async def _put_back(bucket: Bucket, copy: str, key: str) -> None:
 
 
 async def _needed(queue: JobQueue) -> set[str]:
-    """The songs of all jobs that wait or run. In this order: none slips through in between."""
+    """The songs of all jobs that wait or run, or that imports are about to submit. In this order:
+    none slips through in between.
+    """
+    coming = await queue.coming()
     waiting = await queue.queue()
     running = (await queue.jobs(state="running", limit=10_000)).jobs
     recorded = (await queue.jobs(state="waiting", limit=10_000)).jobs
-    return {*waiting, *(job.song for job in (*running, *recorded))}
+    return {*coming, *waiting, *(job.song for job in (*running, *recorded))}
 
 
 def _song_of(upload: str) -> str:

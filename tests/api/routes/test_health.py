@@ -124,7 +124,7 @@ def test_an_unforeseen_error_is_told_without_details(
     def bug(*_: object) -> None:
         raise ZeroDivisionError("in /some/file.py")
 
-    monkeypatch.setattr("octet.api.routes.jobs.plain_view", bug)
+    monkeypatch.setattr("octet.api.imports.plain_view", bug)
     api.post("/v1/jobs", content=song(1))
     with caplog.at_level("ERROR", "octet"):
         answer = api.get("/v1/jobs")

@@ -100,20 +100,6 @@ def test_a_song_that_lies_in_the_bucket(api: httpx.Client, store: Path) -> None:
     assert problem(api.post("/v1/jobs", json={"object": "../../etc/passwd"}), 422)
 
 
-def test_a_song_at_an_address(start: Start, store: Path) -> None:
-    # given an API that may reach this machine, and a song in its own store
-    api = start(allow_hosts=("127.0.0.1",))
-    output = store / "demucs-output"
-    (output / f"{name_of(b'')}-vocals.mp3").write_bytes(song(1))
-    root = str(api.base_url).rstrip("/")
-    url = f"{root}/apiv1/track/{name_of(b'')}/vocals"
-
-    answer = api.post("/v1/jobs", json={"url": url})
-
-    assert answer.status_code == 202, answer.text
-    assert answer.json()["song"] == name_of(song(1))
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "169.254.169.254", "[::1]", "2130706433"])
 def test_inside_addresses_are_not_fetched(api: httpx.Client, host: str) -> None:
     answer = api.post("/v1/jobs", json={"url": f"http://{host}/song.mp3"})

@@ -8,50 +8,54 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator  # noqa: TC003  # FastAPI reads it
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from octet.api.errors import RefusedError, busy, not_found
+from octet.api.auth import owner_of
+from octet.api.errors import RefusedError, not_found
+from octet.api.imports import (
+    add_import,
+    cancel_import,
+    find_any,
+    follow_import,
+    is_import,
+    list_all,
+)
 from octet.api.multipart import Form
 from octet.api.openapi import problems
 from octet.api.state import Service, ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.submission import JobOptions, clean_name, job_request, read_options, submit
 from octet.api.uploads import (
     LONGEST_JSON,
-    Upload,
     body_of,
     check_length,
     measure_song,
     receive_song,
 )
 from octet.api.views import (
+    AnyState,
     JobId,
     JobPage,
     JobView,
     find_job,
     finished_view,
-    links_of,
-    plain_view,
     split_id,
     view_job,
 )
-from octet.jobs.job import State  # noqa: TC001  # FastAPI reads it
-from octet.outbound.fetch import fetch
-from octet.outbound.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from octet.intake.songs import Song
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 logger = logging.getLogger("octet.api")
 
 _ENDED = ("done", "failed", "cancelled")
-LONGEST_IMPORT = 300.0
-"""Seconds that an import by URL may hold its request."""
-
 _UNRECORDED_EVERY = 2.0
 """Seconds between looks at a message of somebody else, which has no record yet."""
 
@@ -82,7 +86,10 @@ _REQUEST = {
             "application/json": {
                 **_body(
                     {
-                        "url": {"type": "string", "description": "Address to fetch it from."},
+                        "url": {
+                            "type": "string",
+                            "description": "Address from which it is to be fetched, later.",
+                        },
                         "object": {
                             "type": "string",
                             "description": "Key of an object in the queue bucket.",
@@ -102,7 +109,7 @@ _REQUEST = {
     response_model=JobView,
     responses={
         200: {"model": JobView, "description": "It is known: waiting, running or done already."},
-        **problems(400, 404, 408, 413, 415),
+        **problems(400, 404, 408, 413, 415, 429),
     },
     openapi_extra=_REQUEST,
     summary="Submit a song",
@@ -118,7 +125,12 @@ async def submit_job(
 ) -> JobView:
     """Takes a song and puts it on the queue, once for the same song and options."""
     await service.check_room()
-    async with _receive(service, request) as (song, options):
+    place = await _place_of(service, request) if _kind(request) == "application/json" else None
+    if place is not None and place.url is not None:
+        owner = owner_of(request.headers, service.settings)
+        view, created = await add_import(service, place.url, place.options, idempotency_key, owner)
+        return _accepted(response, view, created=created)
+    async with _receive(service, request, place) as (song, options):
         recipe = service.offer.resolve(options.given)
         job = job_request(
             service,
@@ -131,36 +143,41 @@ async def submit_job(
         accepted = await submit(
             service, song, job, idempotency_key=idempotency_key, digest=_digest(song, options)
         )
-    response.status_code = 202 if accepted.created else 200
-    response.headers["Location"] = links_of(accepted.id).self
-    if accepted.job is None:
-        return finished_view(accepted.id)
-    return await view_job(service, accepted.job)
+    view = (
+        finished_view(accepted.id)
+        if accepted.job is None
+        else await view_job(service, accepted.job)
+    )
+    return _accepted(response, view, created=accepted.created)
 
 
 @router.get("", response_model=JobPage, responses=problems(), summary="List jobs")
 async def list_jobs(
     service: ServiceHere,
-    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    state: Annotated[
+        AnyState | None,
+        Query(description="Only those in this state."),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[
         str | None, Query(pattern=r"^[0-9]{1,18}$", description="`next` of the page before.")
     ] = None,
 ) -> JobPage:
-    """Recorded jobs, the newest first."""
-    page = await service.queue.jobs(state=state, limit=limit, after=after)
-    return JobPage(jobs=[plain_view(job) for job in page.jobs], next=page.next)
+    """Recorded jobs, the newest first, and imports whose songs are not there (yet)."""
+    return await list_all(service, state, limit, after)
 
 
 @router.get("/{job_id}", response_model=JobView, responses=problems(404), summary="Look at a job")
 async def get_job(service: ServiceHere, job_id: JobId) -> JobView:
     """How far a job is."""
-    return await find_job(service, job_id)
+    return await find_any(service, job_id)
 
 
 @router.delete("/{job_id}", response_model=JobView, responses=problems(404), summary="Cancel")
 async def cancel_job(service: ServiceHere, job_id: JobId) -> JobView:
     """Asks for a job's end. One that runs stops soon (`cancelling`); what has ended stays."""
+    if is_import(job_id):
+        return await cancel_import(service, job_id)
     split_id(job_id)
     job = await service.queue.cancel(job_id)
     if job is None:
@@ -200,6 +217,10 @@ async def get_events(
 
 async def _views(service: Service, job_id: str) -> AsyncGenerator[JobView]:
     """The job again and again. What others pushed has no record before a worker takes it."""
+    if is_import(job_id):
+        async for view in follow_import(service, job_id):
+            yield view
+        return
     while await service.queue.get(job_id) is None:
         await asyncio.sleep(_UNRECORDED_EVERY)
         if await service.queue.get(job_id) is None:
@@ -231,13 +252,45 @@ async def _until_closing(
         await views.aclose()
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a song is that does not come with the request: at an address, or in the bucket."""
+
+    url: str | None
+    key: str | None
+    options: JobOptions
+
+
+async def _place_of(service: Service, request: Request) -> _Place:
+    """What a JSON document says.
+
+    Raises:
+        RefusedError: it names no song, or two.
+    """
+    check_length(request.headers.get("content-length", ""), service.settings.max_upload)
+    fields = await _read_json(request)
+    url, key = fields.pop("url", None), fields.pop("object", None)
+    options = read_options({**request.query_params, **fields})
+    service.offer.resolve(options.given)
+    if isinstance(url, str) and key is None:
+        return _Place(url, None, options)
+    if isinstance(key, str) and url is None:
+        return _Place(None, key, options)
+    raise RefusedError(400, "no-song", "the document needs either 'url' or 'object', a text")
+
+
 @contextlib.asynccontextmanager
-async def _receive(service: Service, request: Request) -> AsyncIterator[tuple[Upload, JobOptions]]:
+async def _receive(
+    service: Service, request: Request, place: _Place | None
+) -> AsyncIterator[tuple[Song, JobOptions]]:
     """The song of a request and its options; what is known before the body is checked first."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if place is not None:
+        assert place.key is not None  # noqa: S101  # an address is fetched by others
+        yield await measure_song(service, place.key), place.options
+        return
     check_length(request.headers.get("content-length", ""), service.settings.max_upload)
     query = dict(request.query_params)
-    if kind == "multipart/form-data":
+    if _kind(request) == "multipart/form-data":
         service.offer.resolve(read_options(query).given)
         form = Form(request.headers["content-type"], body_of(request))
         async with (
@@ -248,13 +301,6 @@ async def _receive(service: Service, request: Request) -> AsyncIterator[tuple[Up
             if options.name is None and form.file_name:
                 options = options.model_copy(update={"name": clean_name(form.file_name)})
             yield song, options
-    elif kind == "application/json":
-        fields = await _read_json(request)
-        url, key = fields.pop("url", None), fields.pop("object", None)
-        options = read_options({**query, **fields})
-        service.offer.resolve(options.given)
-        async with _elsewhere(service, url, key) as song:
-            yield song, options
     else:
         options = read_options(query)
         service.offer.resolve(options.given)
@@ -262,22 +308,14 @@ async def _receive(service: Service, request: Request) -> AsyncIterator[tuple[Up
             yield song, options
 
 
-@contextlib.asynccontextmanager
-async def _elsewhere(service: Service, url: object, key: object) -> AsyncIterator[Upload]:
-    """A song that lies at an address or in the bucket; the request waits until it is here."""
-    if isinstance(url, str) and key is None:
-        if service.imports.locked():
-            raise busy("too many songs are being fetched")
-        guard = Guard(service.settings.allow_hosts)
-        async with service.imports, AsyncExitStack() as stack:
-            limit = service.settings.max_upload
-            async with fetch(url, guard, limit=limit, total=LONGEST_IMPORT) as remote:
-                song = await stack.enter_async_context(receive_song(service, remote.chunks))
-            yield song
-    elif isinstance(key, str) and url is None:
-        yield await measure_song(service, key)
-    else:
-        raise RefusedError(400, "no-song", "the document needs either 'url' or 'object', a text")
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _accepted(response: Response, view: JobView, *, created: bool) -> JobView:
+    response.status_code = 202 if created else 200
+    response.headers["Location"] = view.links.self
+    return view
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
@@ -295,7 +333,7 @@ async def _read_json(request: Request) -> dict[str, Any]:
     return fields
 
 
-def _digest(song: Upload, options: JobOptions) -> str:
+def _digest(song: Song, options: JobOptions) -> str:
     """What two requests under one Idempotency-Key must have in common."""
     text = json.dumps([song.sha256, options.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

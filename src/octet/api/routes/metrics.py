@@ -33,6 +33,7 @@ class Metrics:
         self.workers = self._gauge("octet_workers", "Workers that are alive.")
         self.dead = self._gauge("octet_dead_letters", "Dead letters.")
         self.callbacks = self._gauge("octet_callbacks_pending", "Callbacks not yet delivered.")
+        self.imports = self._gauge("octet_imports", "Songs still to be fetched by their address.")
         self.dropped = Gauge(
             "octet_dropped",
             "Dead letters and callbacks dropped so far, since there were too many.",
@@ -54,6 +55,7 @@ class Metrics:
             self.workers.set(len(await service.queue.workers()))
             self.dead.set(await service.dead.count())
             self.callbacks.set(await service.outbox.pending())
+            self.imports.set(await service.imports.count())
             for kind, count in (await service.dead.dropped()).items():
                 self.dropped.labels(kind).set(count)
         except QueueError:

@@ -29,6 +29,7 @@ async def get_queue(
             for entry in waiting[:limit]
         ],
         running=[plain_view(job) for job in running.jobs],
+        fetching=await service.imports.count(),
         counts=await service.queue.counts(),
         workers=len(workers),
         sick={

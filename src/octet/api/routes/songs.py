@@ -6,16 +6,17 @@ import asyncio
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.responses import StreamingResponse
 
 from octet.api.archive import zip_length, zip_stream
 from octet.api.errors import RefusedError, not_found
+from octet.api.imports import song_id as id_of_song
 from octet.api.openapi import problems
 from octet.api.published import find_result, send_track
 from octet.api.state import ServiceHere  # noqa: TC001  # FastAPI reads it
 from octet.api.uploads import discard_song, is_needed
-from octet.api.views import JobId, split_id
+from octet.api.views import split_id
 from octet.results import publication
 from octet.results.keys import ResultKeys
 from octet.results.manifest import Manifest  # FastAPI reads it
@@ -25,6 +26,8 @@ from octet.tracks import file_name
 router = APIRouter(prefix="/v1/songs", tags=["songs"])
 
 logger = logging.getLogger("octet.api")
+
+SongId = Annotated[str, Depends(id_of_song)]
 
 TrackName = Annotated[
     str, Path(description="A track of the manifest, with or without its ending.", max_length=64)
@@ -37,7 +40,7 @@ TrackName = Annotated[
     responses=problems(404),
     summary="The manifest",
 )
-async def get_manifest(service: ServiceHere, song_id: JobId) -> Response:
+async def get_manifest(service: ServiceHere, song_id: SongId) -> Response:
     """What was published for a song, once the set is complete."""
     result = await find_result(service, song_id)
     return Response(result.manifest.to_json(), media_type="application/json")
@@ -56,7 +59,7 @@ async def get_manifest(service: ServiceHere, song_id: JobId) -> Response:
     summary="A track",
 )
 async def get_track(
-    request: Request, service: ServiceHere, song_id: JobId, track: TrackName
+    request: Request, service: ServiceHere, song_id: SongId, track: TrackName
 ) -> Response:
     """The file of a track."""
     result = await find_result(service, song_id)
@@ -75,7 +78,7 @@ async def get_track(
     },
     summary="All tracks in one archive",
 )
-async def get_archive(request: Request, service: ServiceHere, song_id: JobId) -> Response:
+async def get_archive(request: Request, service: ServiceHere, song_id: SongId) -> Response:
     """The tracks and the manifest as a zip archive, not compressed."""
     result = await find_result(service, song_id)
     bucket = service.buckets.output
@@ -105,7 +108,7 @@ async def get_archive(request: Request, service: ServiceHere, song_id: JobId) ->
     responses=problems(404, 409),
     summary="Delete a result",
 )
-async def delete_song(service: ServiceHere, song_id: JobId) -> Response:
+async def delete_song(service: ServiceHere, song_id: SongId) -> Response:
     """Deletes the tracks and the manifest; for a song's plain name also the uploaded song."""
     song, recipe = split_id(song_id)
     if await is_needed(service, song):

@@ -224,7 +224,8 @@ local function deliver(name, facts)
   redis.call('HSET', K.DELIVERY .. name, 'id', name, 'attempts', 0, 'token', '',
     'url', facts.url, 'kind', facts.kind, 'body', facts.body,
     'outcome', facts.outcome, 'state', facts.state, 'job', facts.job, 'song', facts.song,
-    'error_code', facts.code, 'error', facts.error, 'created', facts.time)
+    'import', facts.import or '', 'error_code', facts.code, 'error', facts.error,
+    'created', facts.time)
   redis.call('ZADD', K.OUTBOX, facts.time, name)
   redis.call('ZADD', K.OUTBOX_MADE, facts.time, name)
 end
@@ -235,21 +236,24 @@ local function forget_delivery(name)
   redis.call('ZREM', K.OUTBOX_MADE, name)
 end
 
--- The lab's callback knows no failure: it is sent when files were published, and otherwise
--- kept for a replay.
-local function deliver_callbacks(id, state, outcome, time)
-  local entries = redis.pcall('LRANGE', K.CALLBACKS .. id, 0, -1)
-  for index, entry in ipairs(entries.err and {} or entries) do
+-- Makes deliveries of callbacks. The lab's knows no failure: it is sent when files were published.
+local function deliver_entries(entries, facts)
+  for index, entry in ipairs(entries) do
     local hook = cjson.decode(entry)
-    if hook.kind == 'event' or state == 'done' then
-      local name = 'msg_' .. redis.sha1hex(id .. ' ' .. digits(micros()) .. ' ' .. index)
-      deliver(name, {
-        url = hook.url, kind = hook.kind, body = hook.body,
-        outcome = outcome, state = state, job = id, song = field(id, 'song'),
-        code = field(id, 'error_code') or '', error = field(id, 'error') or '', time = time,
-      })
+    if hook.kind == 'event' or facts.state == 'done' then
+      facts.url, facts.kind, facts.body, facts.import = hook.url, hook.kind, hook.body, hook.import
+      deliver('msg_' .. redis.sha1hex(facts.job .. ' ' .. digits(micros()) .. ' ' .. index), facts)
     end
   end
+end
+
+-- The lab's are kept for a replay where they were not sent.
+local function deliver_callbacks(id, state, outcome, time)
+  local entries = redis.pcall('LRANGE', K.CALLBACKS .. id, 0, -1)
+  deliver_entries(entries.err and {} or entries, {
+    outcome = outcome, state = state, job = id, song = field(id, 'song') or '',
+    code = field(id, 'error_code') or '', error = field(id, 'error') or '', time = time,
+  })
   if state ~= 'failed' then
     redis.call('DEL', K.CALLBACKS .. id)
   end
@@ -338,4 +342,98 @@ local function refusal(id, token)
     return field(id, 'verdict')
   end
   return 'lost'
+end
+
+-- Puts a job on the queue once, or joins the one that is there. One that is there with another
+-- recipe is superseded. The callbacks are ARGV[first] ... ARGV[first + count - 1], the record's
+-- fields all that follows. Returns 'created' or 'joined'.
+local function submit(id, submission, again, first, count)
+  local fields = {}
+  for index = first + count, #ARGV, 2 do
+    fields[ARGV[index]] = ARGV[index + 1]
+  end
+  local state = field(id, 'state')
+  if state and field(id, 'submission') == submission then
+    return 'created' -- the same call again, after a lost reply
+  end
+  if (state == 'waiting' or state == 'running') and field(id, 'recipe') ~= fields.recipe then
+    if state == 'waiting' then
+      -- Where a worker has just moved the old message, it will find it stale.
+      unqueue(id, field(id, 'message'))
+      supersede(id, first + count, submission)
+      enqueue(fields.message, fields.priority)
+    else
+      supersede(id, first + count, submission)
+      redis.call('HSET', K.JOB .. id, 'superseded', 1)
+    end
+    add_callbacks(id, first, count)
+    announce(id)
+    return 'created'
+  end
+  if state == 'waiting' or state == 'running' then
+    add_callbacks(id, first, count)
+    if redis.call('HDEL', K.JOB .. id, 'cancel') == 1 then
+      announce(id)
+    end
+    if state == 'waiting' then
+      requeue_lost(id)
+    end
+    return 'joined'
+  end
+  if state == 'done' and not again then
+    return 'joined'
+  end
+  start_run(id, first + count, submission)
+  add_callbacks(id, first, count)
+  enqueue(field(id, 'message'), field(id, 'priority'))
+  announce(id)
+  return 'created'
+end
+
+-- Those whose songs have jobs are not listed: the jobs are.
+local function set_import_state(id, state)
+  local before = field(id, 'state')
+  if before then
+    redis.call('ZREM', K.IMPORTS_IN_STATE .. before, id)
+  end
+  redis.call('HSET', K.JOB .. id, 'state', state)
+  if state ~= 'submitted' then
+    redis.call('ZADD', K.IMPORTS_IN_STATE .. state, field(id, 'made'), id)
+  end
+end
+
+local function forget_import(id)
+  for _, state in ipairs({'fetching', 'failed', 'cancelled'}) do
+    redis.call('ZREM', K.IMPORTS_IN_STATE .. state, id)
+  end
+  redis.call('ZREM', K.IMPORTS, id)
+  redis.call('ZREM', K.IMPORTS_ENDED, id)
+  redis.call('DEL', K.JOB .. id, K.CALLBACKS .. id)
+end
+
+-- An import ends as `state`: failed, cancelled, or submitted, when its job has its callbacks.
+-- Nobody fetches it any more. Its record stays for a while, and so do at most so many of them.
+local function end_import(id, state)
+  local record, time = K.JOB .. id, now()
+  redis.call('ZREM', K.IMPORTS, id)
+  set_import_state(id, state)
+  redis.call('HSET', record, 'finished', digits(time), 'verdict', state,
+    'past', field(id, 'token') or '')
+  redis.call('HDEL', record, 'token', 'cancel', 'noted', 'url') -- whose query may be a secret
+  if state ~= 'failed' then
+    redis.call('HDEL', record, 'error_code', 'error')
+  end
+  if state ~= 'submitted' then
+    deliver_callbacks(id, state, state, digits(time))
+  end
+  redis.call('DEL', K.CALLBACKS .. id)
+  announce(id)
+  local keep, most = tonumber(field(id, 'keep')), tonumber(field(id, 'most'))
+  redis.call('PEXPIRE', record, keep)
+  redis.call('ZADD', K.IMPORTS_ENDED, digits(time), id)
+  local long_ago = redis.call('ZCOUNT', K.IMPORTS_ENDED, '-inf', digits(time - keep))
+  local count = math.min(500, math.max(long_ago, redis.call('ZCARD', K.IMPORTS_ENDED) - most))
+  for _, old in ipairs(count > 0 and redis.call('ZRANGE', K.IMPORTS_ENDED, 0, count - 1) or {}) do
+    forget_import(old)
+  end
 end

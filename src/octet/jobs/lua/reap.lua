@@ -29,6 +29,7 @@ if last - time > 1000 then
   set_back(K.WORKERS, last) -- those below have renewed since
   set_back(K.OUTBOX, time)
   set_back(K.DELAYED, time)
+  set_back(K.IMPORTS, time)
 end
 
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', K.WORKERS, '-inf', digits(time))) do

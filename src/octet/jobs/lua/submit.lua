@@ -12,11 +12,6 @@
 -- Returns {'created' | 'joined', record} or {'conflict'}.
 
 local id, submission, again = ARGV[1], ARGV[2], ARGV[3] == '1'
-local count = tonumber(ARGV[7])
-local fields = {}
-for index = 8 + count, #ARGV, 2 do
-  fields[ARGV[index]] = ARGV[index + 1]
-end
 
 if ARGV[4] ~= '' then
   local key = K.IDEMPOTENCY .. ARGV[4]
@@ -34,36 +29,5 @@ if ARGV[4] ~= '' then
   redis.call('SET', key, ARGV[5] .. ' ' .. id, 'PX', ARGV[6])
 end
 
-local state = field(id, 'state')
-local word = 'joined'
-if state and field(id, 'submission') == submission then
-  word = 'created' -- the same call again, after a lost reply
-elseif (state == 'waiting' or state == 'running') and field(id, 'recipe') ~= fields.recipe then
-  if state == 'waiting' then
-    -- Where a worker has just moved the old message, it will find it stale.
-    unqueue(id, field(id, 'message'))
-    supersede(id, 8 + count, submission)
-    enqueue(fields.message, fields.priority)
-  else
-    supersede(id, 8 + count, submission)
-    redis.call('HSET', K.JOB .. id, 'superseded', 1)
-  end
-  add_callbacks(id, 8, count)
-  announce(id)
-  word = 'created'
-elseif state == 'waiting' or state == 'running' then
-  add_callbacks(id, 8, count)
-  if redis.call('HDEL', K.JOB .. id, 'cancel') == 1 then
-    announce(id)
-  end
-  if state == 'waiting' then
-    requeue_lost(id)
-  end
-elseif state ~= 'done' or again then
-  start_run(id, 8 + count, submission)
-  add_callbacks(id, 8, count)
-  enqueue(field(id, 'message'), field(id, 'priority'))
-  announce(id)
-  word = 'created'
-end
+local word = submit(id, submission, again, 8, tonumber(ARGV[7]))
 return {word, redis.call('HGETALL', K.JOB .. id)}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from octet.api.sniff import HEAD, sniff
 from octet.audio.encode import Encoder
 from octet.errors import NotAudioError
 from octet.formats import FORMATS, Encoding
+from octet.intake.sniff import HEAD, sniff
 from tests.api.songs import song
 
 if TYPE_CHECKING:
