@@ -147,3 +147,9 @@ def test_a_path_with_a_plus_sign_is_one_model(tmp_path: Path) -> None:
 
     assert parts_of(path) == (str(path),)
     assert parts_of("a+b") == ("a", "b")
+    # and in a cascade too, in either place
+    assert parts_of(f"{path}+pocket") == (str(path), "pocket")
+    assert parts_of(f"pocket+{path}") == ("pocket", str(path))
+    assert parts_of(f"{path}+{path}") == (str(path), str(path))
+    with pytest.raises(UnknownModelError):
+        parts_of(f"{path}+nobody+pocket")

@@ -97,12 +97,24 @@ def load(wanted: ModelChoice, on_progress: Progress | None = None) -> LoadedMode
 
 
 def parts_of(name: str | Path) -> tuple[str, ...]:
-    """The models that a name joins: one, or two of a cascade. A path that is there is one.
+    """The models that a name joins: one, or two of a cascade.
+
+    A path that is there is one, plus signs in it included, alone and in a cascade.
 
     Raises:
         UnknownModelError: there are more, or a part is empty.
     """
-    return (str(name),) if Path(name).expanduser().exists() else parts(str(name))
+    text = str(name)
+    if _is_there(text):
+        return (text,)
+    signs = [at for at, sign in enumerate(text) if sign == JOINT]
+    pairs = [(text[:at], text[at + 1 :]) for at in signs]
+    here = [pair for pair in pairs if all(_is_there(p) or p in registry.REGISTRY for p in pair)]
+    return here[0] if here else parts(text)
+
+
+def _is_there(name: str) -> bool:
+    return bool(name) and Path(name).expanduser().exists()
 
 
 def _check_names(names: tuple[str, ...], policy: str) -> None:
