@@ -7,7 +7,13 @@ import pytest
 
 from octet import Client
 from octet.errors import SettingError
-from octet.settings import SeparationSettings, ServiceSettings, describe, read_settings
+from octet.settings import (
+    SeparationSettings,
+    ServiceSettings,
+    default_of,
+    describe,
+    read_settings,
+)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "settings.md"
@@ -53,6 +59,8 @@ def test_what_is_given_wins_over_the_environment(monkeypatch):
         ("OCTET_OVERLAP", "1.5"),
         ("OCTET_BITS", "17"),
         ("OCTET_DEVICE", "tpu"),
+        ("OCTET_DEVICE", "cuda:x"),
+        ("OCTET_DEVICE", "cpu:1"),
         ("OCTET_MAX_SECONDS", "long"),
     ],
 )
@@ -123,6 +131,7 @@ SAMPLES = {
     "OCTET_TRUST_CHECKPOINT": "true",
     "OCTET_DEVICE": "cpu",
     "OCTET_PRECISION": "fp32",
+    "OCTET_THREADS": "2",
     "OCTET_OVERLAP": "0.5",
     "OCTET_SHIFTS": "2",
     "OCTET_FORMAT": "flac",
@@ -210,3 +219,8 @@ def test_no_variable_is_read_that_is_not_documented():
     named = set(re.findall(r"\bOCTET_[A-Z0-9_]+\b", code))
     # then they are in the document, but for the one that only tests set
     assert named - set(documented()) == {"OCTET_FAILPOINT"}
+
+
+def test_several_gpus_are_told_apart():
+    assert read_settings(SeparationSettings, device="cuda:1").device == "cuda:1"
+    assert default_of(SeparationSettings, "threads") == "0"

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from octet.formats import FORMATS
 from octet.tracks import (
@@ -15,8 +16,10 @@ from octet.tracks import (
     download_name,
     file_name,
     mix_down,
+    on_request,
     song_name,
     tracks_of,
+    unknown_track,
 )
 
 
@@ -94,3 +97,32 @@ def test_a_stem_file_has_the_songs_name_and_a_double_ending():
     assert [one.name for one in FORMATS.values() if one.streams > 1] == [STEM_FILE]
     assert FORMATS[STEM_FILE].streams == len(IN_STEM_FILE)
     assert {*IN_STEM_FILE} == {*STEMS, "original"}
+
+
+def test_the_song_without_a_stem_is_there_on_request():
+    six = tracks_of(("drums", "bass", "other", "vocals", "guitar"))
+    without = ("no_vocals", "no_drums", "no_bass", "no_other")
+    assert on_request(TRACKS) == without
+    assert on_request(six) == (*without, "no_guitar")
+    assert on_request((STEM_FILE,)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("karaoke", "instrumental"),
+        ("Vocals", "vocals"),
+        ("vocal", "vocals"),
+        ("a cappella", "acapella"),
+        ("drumms", "drums"),
+        ("no_vocal", "instrumental"),
+        ("no_drum", "no_drums"),
+    ],
+)
+def test_a_near_miss_gets_a_hint(name, meant):
+    assert unknown_track(name, TRACKS).hint.startswith(f"Perhaps {meant}: there are vocals, drums")
+
+
+def test_what_is_far_off_gets_none():
+    assert unknown_track("banjo", TRACKS).hint.startswith("There are vocals")
+    assert unknown_track("karaoke", (STEM_FILE,)).hint == "There are stem"

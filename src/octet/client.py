@@ -100,8 +100,8 @@ class Client:
                 it is `fetching` first, with `bytes` of `size`, and then shows what becomes of
                 the song's own job, whose id is in `job`.
             idempotency_key: a name for this request, so that it can be repeated safely.
-            options: model, format, tracks, bits, bitrate, overlap, shifts, priority, webhook,
-                callback, name.
+            options: model, format, tracks, bits, bitrate, overlap, shifts, damaged, priority,
+                webhook, callback, name.
 
         Returns:
             The job.
@@ -251,6 +251,11 @@ class Client:
             text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
             result.publish(f"{text}\n")
         return manifest
+
+    def delete(self, song_id: str) -> None:
+        """Deletes what was published for a song (its hash, or a job's id), and its upload."""
+        with self._stream("DELETE", f"/v1/songs/{_part(song_id)}"):
+            pass
 
     def queue(self) -> Json:
         """What waits and what runs."""

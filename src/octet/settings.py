@@ -29,13 +29,14 @@ from octet.formats import FormatName  # pydantic reads it
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 DamagedName = Literal["refuse", "skip"]
 
 _GIB = 1024**3
 
 _SERVICE_LINK = re.compile(r"(?:tcp|udp|sctp)://\S*:(\d+)\Z")
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 _ORIGIN = re.compile(r"https?://[^/\s@]+")
 
@@ -56,10 +57,13 @@ class SeparationSettings(BaseSettings):
     trust_checkpoint: bool = Field(
         False, description="Load pickled checkpoints (.th). They can run code: only your own."
     )
-    device: DeviceName = Field(
+    device: str = Field(
         "auto",
-        description="Where to compute. A worker runs other models than its default on the "
-        "processor where they exist for nothing else.",
+        description="Where to compute: auto, cpu, cuda, cuda:1 (the second GPU) or mps. A worker"
+        " runs other models than its default on the processor where they exist for nothing else.",
+    )
+    threads: int = Field(
+        0, ge=0, le=1024, description="Threads that compute on a processor; 0 is all its cores."
     )
     precision: PrecisionName = Field(
         "auto",
@@ -99,6 +103,13 @@ class SeparationSettings(BaseSettings):
     def scratch_folder(self) -> Path:
         """Where decoded samples go: `scratch`, else a folder of the system."""
         return self.scratch or default_scratch()
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, value: str) -> str:
+        if not _DEVICE.fullmatch(value):
+            raise ValueError("there are auto, cpu, cuda, cuda:1 and so on, and mps")
+        return value
 
     @field_validator("bits", mode="before")
     @classmethod
@@ -342,6 +353,11 @@ def variable(kind: type[BaseSettings], name: str) -> str:
     return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
 
 
+def default_of(kind: type[BaseSettings], name: str) -> str:
+    """The default of the field `name`, as documents and help show it."""
+    return _default(kind.model_fields[name])
+
+
 def describe(kind: type[BaseSettings]) -> list[tuple[str, str, str]]:
     """Name, default and meaning of every setting, in order, for documents and help."""
     return [
@@ -368,4 +384,5 @@ def _explained(kind: type[BaseSettings], error: ValidationError) -> SettingError
     secret = "key" in field or "secret" in field or "url" in field
     value = "(hidden)" if secret else repr(first.get("input"))
     name = variable(kind, field) if field in kind.model_fields else place
-    return SettingError(f"{name} is {value}: {first['msg']}", "docs/settings.md lists the settings")
+    wrong = str(first["msg"]).removeprefix("Value error, ")
+    return SettingError(f"{name} is {value}: {wrong}", "docs/settings.md lists the settings")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from typing import TYPE_CHECKING
+
+from octet.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +30,9 @@ STEMS), with the song and its four stems in it."""
 IN_STEM_FILE = ("original", "drums", "bass", "other", "vocals")
 """What is in such a file, in the order that these programs expect."""
 
+WITHOUT = "no_"
+"""What the name of a track begins with that is the song without one stem: `no_drums`."""
+
 SAME_SAMPLES = {"acapella": "vocals", "full": "original"}
 """Tracks that hold what another track holds.
 
@@ -36,12 +42,45 @@ every bit get a `full` of its own.
 """
 
 
+_MEANT = {
+    **dict.fromkeys(("karaoke", "backing", "minus", "playback", "accompaniment"), "instrumental"),
+    **dict.fromkeys(("instrumentals", "no_vocal", "music", "beat"), "instrumental"),
+    **dict.fromkeys(("voice", "voices", "singing", "singer", "vox", "lead"), "vocals"),
+    **dict.fromkeys(("a capella", "a cappella", "a-capella", "acappella"), "acapella"),
+    **dict.fromkeys(("percussion", "drumkit"), "drums"),
+    **dict.fromkeys(("rest", "others", "residual", "melody"), "other"),
+    **dict.fromkeys(("mix", "sum", "all"), "full"),
+    **dict.fromkeys(("song", "mixture", "input"), "original"),
+}
+"""Words of others for tracks."""
+
+
 def tracks_of(sources: Iterable[str]) -> tuple[str, ...]:
     """The tracks that a model's sources allow, in their order: the eight, its further sources, and
     where there are such, the rest.
     """
     further = tuple(name for name in sources if name not in STEMS)
     return (*TRACKS, *further, *((REST,) if further else ()))
+
+
+def on_request(there: Iterable[str]) -> tuple[str, ...]:
+    """The tracks that are made only where they are asked for by name: the song without a stem.
+
+    Args:
+        there: the tracks that a model allows.
+    """
+    sums = ("original", "full", "instrumental", "acapella", REST, STEM_FILE)
+    return tuple(f"{WITHOUT}{name}" for name in there if name not in sums)
+
+
+def unknown_track(name: str, there: Iterable[str]) -> SettingError:
+    """The error about a track that there is not, with the one that may be meant."""
+    names = tuple(there)
+    known = (*names, *on_request(names))
+    word = name.strip().lower()
+    near = _MEANT.get(word) or next(iter(difflib.get_close_matches(word, known, 1, 0.7)), None)
+    perhaps = f"Perhaps {near}: there" if near in known else "There"
+    return SettingError(f"there is no track {name[:40]!a}", f"{perhaps} are {', '.join(names)}")
 
 
 def close_the_sum(mix: np.ndarray, estimates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from importlib.metadata import PackageNotFoundError
 
 import octet
+from octet.cli import doctor
 from octet.jobs.claims import Claims
 from octet.jobs.server import connect
 from tests.cli.test_models import run
+from tests.test_settings import CLIENT, SAMPLES
 
 
 def test_doctor_says_what_would_be_used_and_why():
@@ -48,3 +51,26 @@ def test_doctor_names_workers_that_are_sick_or_have_another_default(redis_url):
 def test_doctor_says_that_the_queue_server_is_away():
     facts = json.loads(run("doctor", "--json", OCTET_REDIS_URL="redis://127.0.0.1:1/0").stdout)
     assert facts["queue"].startswith("does not answer")
+
+
+def test_what_is_to_be_installed_is_printed_whole(monkeypatch, capsys):
+    # given a machine without PyTorch
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    # when the doctor's table is printed, then brackets in it are no markup
+    doctor.doctor()
+    assert "octet-stems[demucs]" in capsys.readouterr().out
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest():
+    # given variables of Octet, of Kubernetes beside a Service "octet", of others, and two mistakes
+    right = [*SAMPLES, *CLIENT, "octet_model", "PATH", "_OCTET_COMPLETE"]
+    kubernetes = ["OCTET_SERVICE_HOST", "OCTET_PORT_5000_TCP", "OCTET_SERVICE_PORT_HTTP"]
+    wrong = ["OCTET_MODLE", "OCTET_ANYTHING_ELSE"]
+    # then these are named, and what may be meant
+    assert doctor.unknown_variables([*right, *kubernetes, *wrong]) == [
+        ("OCTET_ANYTHING_ELSE", None),
+        ("OCTET_MODLE", "OCTET_MODEL"),
+    ]

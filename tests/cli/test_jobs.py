@@ -36,7 +36,7 @@ def test_status_queue_and_cancel(octet: Octet, worker: StandIn, songs: list[Path
     assert "Lied.mp3" in listed
     assert "waiting" in listed
     queue = octet("queue").stdout
-    assert "1 waiting, 1 running, 1 workers" in queue
+    assert "1 waiting, 1 running, 1 worker\n" in queue
     assert json.loads(octet("queue", "--json").stdout)["depth"] == 1
 
     assert "cancelled" in octet("cancel", name_of(song(1))).stdout

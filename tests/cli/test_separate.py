@@ -21,7 +21,7 @@ from octet.formats import Encoding
 from octet.separation.model import ONCE
 from octet.separation.separator import Separator
 from octet.tracks import TRACKS
-from tests.audio.waves import song
+from tests.audio.waves import song, whole
 from tests.separation.sources import Shares
 
 RATE = 44_100
@@ -183,6 +183,12 @@ def test_a_terminal_gets_no_sequences_from_names(tmp_path):
     [
         (["--model", "nosuch"], "there is no model 'nosuch'"),
         (["--tracks", "banjo"], "there is no track 'banjo'"),
+        (["--tracks", "karaoke"], "Perhaps instrumental"),
+        (["--two-stems", "banjo"], "there is no track 'banjo'"),
+        (["--mp3", "--int24"], "mp3 does not hold 24 bits"),
+        (["--start", "soon"], "--start 'soon' is no time"),
+        (["--start", "9", "--end", "8"], "no song has a part"),
+        (["--filename", "{ext}"], "one name"),
         (["--bits", "12"], "OCTET_BITS"),
         (["--format", "ogg", "--bits", "24"], "ogg does not hold 24 bits"),
         (["--format", "flac", "--bitrate", "192"], "flac has no bit rate to choose. mp3, "),
@@ -380,7 +386,7 @@ def test_a_model_or_a_program_that_fails_for_one_song_ends_no_batch(tmp_path, mo
     ]
     # when they are separated in one call
     with pytest.raises(typer.Exit):
-        command.separate(files, output=tmp_path / "separated")
+        command.separate(files=files, output=tmp_path / "separated")
     # then each failure is one line with its name, and the third is done
     said = capfd.readouterr().err.splitlines()
     assert "octet: model.wav: the network gave what are no numbers" in said
@@ -477,3 +483,55 @@ def test_files_and_folders_are_called_as_asked(tmp_path):
     # when they get other names, then the old files are gone
     octet(*call, "--layout", "{model}/{song}", cwd=tmp_path)
     assert names(folder) == {"vocals.mp3", "drums.mp3", "manifest.json"}
+
+
+def test_two_stems_are_a_stem_and_the_song_without_it(tmp_path):
+    # given a song, when it is separated as Demucs' users write it
+    make_song(tmp_path / "song.wav", 1.5)
+    call = ("separate", "-n", "pocket", "-d", "cpu", "--two-stems", "drums", "--float32")
+    done = octet(*call, "--threads", "1", "song.wav", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "separated" / "song"
+    assert names(folder) == {"drums.wav", "no_drums.wav", "manifest.json"}
+    # then both sum to the song
+    both = [whole(folder / f"{name}.wav") for name in ("drums", "no_drums")]
+    assert np.max(np.abs(both[0])) > 1e-4
+    assert np.max(np.abs(sum(both) - whole(tmp_path / "song.wav"))) < 1e-6
+
+
+def test_a_part_of_a_song_has_a_folder_of_its_own(tmp_path):
+    # given an MP3 of four seconds
+    song(tmp_path, Encoding("mp3"), 4 * RATE)
+    call = ("separate", "song.mp3", "--start", "1", "--end", "0:02.5", "--json")
+    done = octet(*call, cwd=tmp_path)
+    # then that part alone is separated, also as the original
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads(done.stdout)
+    assert manifest["song"]["excerpt"] == [1.0, 2.5]
+    assert {one["samples"] for one in manifest["tracks"].values()} == {round(1.5 * RATE)}
+    folder = tmp_path / "separated" / "song (0m1s-0m2.5s)"
+    assert len(names(folder)) == 9
+    assert whole(folder / "original.mp3").shape[1] == round(1.5 * RATE)
+    # and it is there already the next time
+    again = octet(*call[:-1], cwd=tmp_path)
+    assert "is there already" in again.stdout
+    late = octet("separate", "song.mp3", "--start", "10", cwd=tmp_path)
+    assert "ends before 0:10.0" in late.stderr
+
+
+def test_a_command_line_that_makes_no_sense_is_one_line(tmp_path):
+    for call, says in (
+        (("separate",), "missing argument"),
+        (("separate", "--modle", "x", "a.mp3"), "--model"),
+        (("separate", "--bits", "many", "a.mp3"), "--bits"),
+        (("[/foo]",), "no such command '[/foo]'. octet -h"),
+    ):
+        done = octet(*call, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("octet: ")
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    models = octet("separate", "--list-models", cwd=tmp_path, OCTET_MODLE="x")
+    assert models.stdout.splitlines()[1].startswith("pocket")
+    assert "OCTET_MODLE is no setting; OCTET_MODEL is one" in models.stderr
+    assert octet("-V", cwd=tmp_path).stdout.startswith("octet 0.")

@@ -221,3 +221,18 @@ def test_a_service_keeps_a_format_of_eight_files() -> None:
         offer(format="stem")
 
     assert "eight files" in refused.value.hint
+
+
+def test_the_song_without_a_stem_is_made_only_where_it_is_named():
+    # given an offer, and recipes with and without such a track
+    offer = Offer(Recipe("pocket", bitrate=320), REGISTRY)
+    two = offer.resolve({"tracks": ["no_drums", "drums"]})
+    assert two.tracks == ("drums", "no_drums")
+    # then a result of all tracks is none of it, and the other way round
+    assert not offer.default.includes(two)
+    assert not two.includes(offer.default)
+    assert two.includes(offer.resolve({"tracks": ["no_drums"]}))
+    with pytest.raises(SettingError, match="there is no track 'no_guitar'"):
+        offer.resolve({"tracks": ["no_guitar"]})
+    with pytest.raises(SettingError, match="Perhaps instrumental"):
+        offer.resolve({"tracks": ["karaoke"]})

@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from octet.errors import ComputationError
 from octet.jobs.dead import DeadLetters
 from octet.jobs.job import Callback, JobRequest
 from octet.jobs.outbox import Outbox
 from octet.results.keys import ResultKeys
-from octet.storage.folder import FolderBucket
-from octet.worker.child import Child
 from tests.worker.service import Service, name_of, song
 
 pytestmark = pytest.mark.anyio
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from octet.worker.protocol import Done
 
 
 async def test_what_is_not_audio_gets_a_clear_error_and_no_files(service: Service) -> None:
@@ -283,54 +278,3 @@ async def test_a_stem_file_is_published_as_one_track(service: Service) -> None:
     manifest = await read_json(service, keys.manifest)
     assert manifest["tracks"]["stem"]["key"] == f"{name}/{request.key}/stem.mp4"
     assert manifest["tracks"]["stem"]["rate"] == 44_100
-
-
-async def test_a_failed_model_and_its_fallback_share_no_stage(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # given a store to which a track of the failed model is still on its way
-    put, keys, late = FolderBucket.put_file, list[str](), list[asyncio.Task[None]]()
-    begun = asyncio.Event()
-
-    async def slowly(bucket: FolderBucket, key: str, path: Path, **about: Any) -> None:
-        keys.append(key)
-        begun.set()
-        if len(keys) > 1:
-            await put(bucket, key, path, **about)
-            return
-        stale = tmp_path / "stale"
-        stale.write_bytes(b"of the failed model")
-
-        async def arrive() -> None:
-            await service.ended(name)
-            await put(bucket, key, stale, **about)
-
-        late.append(asyncio.create_task(arrive()))
-        await asyncio.shield(late[0])
-
-    # which fails when its tracks are encoded already
-    separate, failed = Child.separate, list[str]()
-
-    async def failing(child: Child, *given: Any) -> Done:
-        done = await separate(child, *given)
-        if not failed:
-            failed.append("once")
-            await asyncio.wait_for(begun.wait(), 20)
-            raise ComputationError("it failed at the end")
-        return done
-
-    monkeypatch.setattr(FolderBucket, "put_file", slowly)
-    monkeypatch.setattr(Child, "separate", failing)
-    name = await service.put(song())
-    await service.queue.submit(JobRequest(song=name, recipe={"model": "odd-shares"}))
-
-    # when the fallback is published before that arrives
-    async with service.worker(fallback=("original",), attempts=1):
-        job = await service.ended(name)
-        await late[0]
-
-    # then it is another object, and the result is whole
-    assert job.outcome == "fallback"
-    assert len(keys) > 8
-    assert len(set(keys)) == len(keys)
-    await service.check_published(name)

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standardwebhooks import Webhook
 
-from octet.jobs.import_job import ImportRequest
-from octet.jobs.imports import Imports
 from octet.jobs.job import Callback, JobRequest
 from octet.outbound.webhooks import service_secret
-from tests.outbound.receiver import receiver as receiver_of_songs
-from tests.outbound.receiver import says
 from tests.worker.receiver import Receiver
-from tests.worker.service import Service, name_of, song
+from tests.worker.service import Service, song
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,18 +52,3 @@ async def test_an_event_is_signed_with_the_service_s_secret(
     event = Webhook(secret).verify(request.body, request.headers)
     assert event["type"] == "job.failed"
     assert event["data"]["error"]["code"] == "not-audio"
-
-
-async def test_a_song_at_an_address_is_fetched_without_an_api(service: Service) -> None:
-    data, imports = song(), Imports(service.client)
-    async with (
-        receiver_of_songs(lambda _: says(200, data)) as server,
-        service.worker(allow_hosts=("127.0.0.1",)),
-    ):
-        added = await imports.add(ImportRequest(server.url(), {}))
-        assert not isinstance(added, str)
-        job = await service.ended(name_of(data))
-        record = await imports.get(added[0].id)
-    assert record is not None
-    assert (record.state, record.job) == ("submitted", name_of(data))
-    assert (job.outcome, job.attempts) == ("complete", 1)

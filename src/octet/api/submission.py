@@ -52,7 +52,8 @@ class JobOptions(BaseModel):
     tracks: list[str] | None = Field(
         default=None,
         max_length=32,
-        description="Only these tracks; all eight if left out. The format stem has one, `stem`.",
+        description="Only these tracks; all eight if left out. `no_vocals` is the song without that"
+        " stem. The format stem has one, `stem`.",
     )
     bits: Literal[16, 24, 32] | None = Field(
         default=None, description="Bits a sample of flac and wav; they make a stem file lossless."

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from octet import __version__
 from octet.cli.console import AsJson, say_json, say_table
 from octet.errors import OctetError
-from octet.settings import SeparationSettings, ServiceSettings, read_settings
+from octet.settings import SeparationSettings, ServiceSettings, read_settings, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_settings import BaseSettings
 
 PACKAGES = ("openvino", "av", "lameenc", "soxr", "numpy", "torch", "demucs", "diffq", "obstore")
 OPTIONAL = {
@@ -21,6 +29,10 @@ OPTIONAL = {
 
 
 _ANSWERS_WITHIN = 5.0
+
+_CLIENTS = ("OCTET_URL", "OCTET_KEY", "OCTET_FAILPOINT")
+
+_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -117,3 +129,19 @@ def _places(settings: SeparationSettings) -> dict[str, str]:
         "cache": str(Cache(settings.cache).folder),
         "scratch": str(settings.scratch_folder),
     }
+
+
+def unknown_variables(environment: Iterable[str]) -> list[tuple[str, str | None]]:
+    """Variables that look like settings and are none, each with the setting that is nearest.
+
+    What Kubernetes sets beside a Service called "octet" is not among them.
+    """
+    kinds: tuple[type[BaseSettings], ...] = (SeparationSettings, ServiceSettings)
+    known = {*_CLIENTS, *(variable(kind, name) for kind in kinds for name in kind.model_fields)}
+    found = []
+    for name in sorted(environment):
+        upper = name.upper()
+        if upper.startswith("OCTET_") and upper not in known and not _OF_KUBERNETES.search(upper):
+            near = difflib.get_close_matches(upper, known, 1, 0.75)
+            found.append((name, near[0] if near else None))
+    return found

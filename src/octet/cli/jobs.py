@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from octet.cli.console import AsJson, fail, note, say, say_json, say_table
+from octet.cli.console import AsJson, counted, fail, note, say, say_json, say_table
 from octet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -82,10 +82,8 @@ def queue(as_json: AsJson = False, url: Url = None) -> None:
     if more > 0:
         say(f"... and {more} more")
     fetching = f", {found['fetching']} being fetched" if found.get("fetching") else ""
-    say(
-        f"{found['depth']} waiting{fetching}, {len(found['running'])} running,"
-        f" {found['workers']} workers"
-    )
+    workers = counted(found["workers"], "worker")
+    say(f"{found['depth']} waiting{fetching}, {len(found['running'])} running, {workers}")
     tell_sick(found)
 
 

@@ -13,24 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from octet.audio.files import SourceFile, refusal
-from octet.audio.song import Limits
+from octet.audio.song import Excerpt, Limits
+from octet.cli import models
 from octet.cli.batch import Batch
 from octet.cli.console import counted, note, progress, say_json
+from octet.cli.foreign import understanding
+from octet.cli.options import RecipeOptions, seconds, with_options
 from octet.cli.songs import find_songs
-from octet.errors import NotAudioError, OctetError, SettingError
-from octet.formats import FORMATS, FormatName
+from octet.errors import NotAudioError, OctetError
 from octet.results.place import FILENAME, LAYOUT, Naming, Wanted, owner_of, place_of
-from octet.settings import (
-    DamagedName,
-    DeviceName,
-    PrecisionName,
-    SeparationSettings,
-    read_settings,
-)
+from octet.settings import PrecisionName, SeparationSettings, default_of, read_settings
 from octet.tracks import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from octet.cli.songs import Found, Song
     from octet.results.manifest import Manifest
@@ -38,9 +34,16 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 1 << 20
-_WITH_BITRATE = ", ".join(name for name, one in FORMATS.items() if one.bitrates)
 
 
+def _list_models(given: bool) -> None:
+    if given:
+        models.list_models()
+        raise typer.Exit
+
+
+@understanding
+@with_options
 def separate(
     files: Annotated[
         list[str],
@@ -51,28 +54,34 @@ def separate(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the songs' folders.")
     ] = Path("separated"),
-    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
+    *,
+    recipe: RecipeOptions,
     trust_checkpoint: Annotated[
         bool, typer.Option("--trust-checkpoint", help="Load pickled .th files; they can run code.")
     ] = False,
-    audio_format: Annotated[
-        FormatName | None, typer.Option("--format", help="File format of the tracks.")
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "-d",
+            "--device",
+            help="Where to compute: auto, cpu, cuda, cuda:1 or mps.",
+            show_default=default_of(SeparationSettings, "device"),
+        ),
     ] = None,
-    bits: Annotated[
+    threads: Annotated[
         int | None,
-        typer.Option(help="16, 24 or 32 (float) for flac and wav; 16 or 24 for a lossless stem."),
+        typer.Option(help="Threads that compute on a processor.", show_default="all its cores"),
     ] = None,
-    bitrate: Annotated[int | None, typer.Option(help=f"kb/s for {_WITH_BITRATE}.")] = None,
-    tracks: Annotated[
-        str | None, typer.Option(help="Only these, comma-separated: vocals,instrumental,...")
+    precision: Annotated[
+        PrecisionName | None,
+        typer.Option(help="Arithmetic.", show_default=default_of(SeparationSettings, "precision")),
     ] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
-    precision: Annotated[PrecisionName | None, typer.Option(help="Arithmetic.")] = None,
-    overlap: Annotated[float | None, typer.Option(help="Overlap of segments, 0 to 0.99.")] = None,
-    shifts: Annotated[int | None, typer.Option(help="Average N passes at random offsets.")] = None,
-    damaged: Annotated[
-        DamagedName | None,
-        typer.Option(help="Of a song that is damaged in a place: refuse it, or put silence there."),
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Separate from there on alone: 90, 1:30 or 1:02:03."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Separate up to there alone.")
     ] = None,
     layout: Annotated[
         str, typer.Option(help="Of songs' folders: {song}, {model}, as in {model}/{song}.")
@@ -95,33 +104,43 @@ def separate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each song's manifest, one a line.")
     ] = False,
+    list_models: Annotated[
+        bool,
+        typer.Option(
+            *("--list-models", "--list_models"),
+            help="List the models, as octet models does.",
+            is_eager=True,
+            callback=_list_models,
+        ),
+    ] = False,
 ) -> None:
     """Separate songs into vocals, drums, bass, other, original, full, instrumental, acapella.
 
     A song's tracks lie in a folder of its name. Another song of that name gets a folder with a
     number; the same song with other settings takes the place of its earlier tracks.
     """
+    del list_models  # its callback has ended the command
+    given = recipe.given()
+    tracks = given.pop("tracks", None)
     settings = read_settings(
         SeparationSettings,
-        model=model,
+        **given,
         trust_checkpoint=trust_checkpoint or None,
-        format=audio_format,
-        bits=bits,
-        bitrate=bitrate,
         device=device,
+        threads=threads,
         precision=precision,
-        overlap=overlap,
-        shifts=shifts,
-        damaged=damaged,
     )
+    excerpt = _excerpt(start, end)
     naming = Naming(layout, filename)
     found = find_songs(files, output, Limits.from_settings(settings))
     batch = Batch(found.songs, quiet=quiet or as_json, bars=not quiet, verbose=verbose)
     _tell_what_is_not(found, batch, quiet=quiet, verbose=verbose)
-    separator = load(settings, _names(tracks), naming)
+    separator = load(settings, tracks, naming)
     if not (quiet or as_json):
         note(separator.model.description)
-    work = _Work(separator, output, batch, skip_done=skip_done, force=force, as_json=as_json)
+    work = _Work(
+        *(separator, output, batch, excerpt), skip_done=skip_done, force=force, as_json=as_json
+    )
     try:
         for song in batch:
             work.separate(song)
@@ -135,7 +154,7 @@ def separate(
 
 def load(
     settings: SeparationSettings,
-    tracks: tuple[str, ...] | None = None,
+    tracks: Sequence[str] | None = None,
     naming: Naming | None = None,
 ) -> Separator:
     """A separator as the settings say, with a bar while its model is fetched or converted."""
@@ -157,13 +176,25 @@ def _tell_what_is_not(found: Found, batch: Batch, *, quiet: bool, verbose: bool)
         raise typer.Exit(1)
 
 
-def _names(tracks: str | None) -> tuple[str, ...] | None:
-    if tracks is None:
+def _excerpt(start: str | None, end: str | None) -> Excerpt | None:
+    """The part of each song that is asked for; None for all of it."""
+    if start is None and end is None:
         return None
-    names = tuple(name.strip() for name in tracks.split(",") if name.strip())
-    if not names:
-        raise SettingError("--tracks names no track", "For example --tracks vocals,instrumental")
-    return names
+    return Excerpt(
+        0.0 if start is None else seconds("--start", start),
+        None if end is None else seconds("--end", end),
+    )
+
+
+def _called(name: str, excerpt: Excerpt | None) -> str:
+    """A song's folder; that of a part of it says which: `Lied (0m30s-1m5s)`."""
+    if excerpt is None:
+        return name
+    ends = [
+        "" if one is None else f"{one // 60:.0f}m{round(one % 60, 3):g}s"
+        for one in (excerpt.start, excerpt.end)
+    ]
+    return f"{name} ({'-'.join(ends)})"
 
 
 @dataclass(frozen=True)
@@ -173,6 +204,7 @@ class _Work:
     separator: Separator
     output: Path
     batch: Batch
+    excerpt: Excerpt | None
     skip_done: bool
     force: bool
     as_json: bool
@@ -195,17 +227,21 @@ class _Work:
         identity, naming = separator.model.identity, separator.naming
         with SourceFile(path, separator.limits) as file:
             sha256 = file.sha256()
-        named = naming.folder(folder_name(path), identity.name)
+        name = folder_name(path)
+        named = naming.folder(_called(name, self.excerpt), identity.name)
         first = self.output / named.parent / song.below / named.name
         folder = place_of(first, sha256)
-        wanted = Wanted(sha256, folder_name(path), separator.recipe, identity.sha256, naming)
+        part = (self.excerpt.start, self.excerpt.end) if self.excerpt else None
+        wanted = Wanted(sha256, name, separator.recipe, identity.sha256, naming, part)
         standing = None if self.force else wanted.found_in(folder)
         if standing is not None:
             batch.was_there(folder, tell=not self.skip_done)
             return standing
         replaced = owner_of(folder) == sha256
         with batch.bar() as show:
-            done = separator.separate(path, first, beside=True, on_progress=show)
+            done = separator.separate(
+                path, first, beside=True, excerpt=self.excerpt, on_progress=show
+            )
         batch.finished(done, place_of(first, done.song.sha256), replaced=replaced)
         return done
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from octet.errors import ModelPolicyError, SettingError, UnknownModelError
 from octet.formats import FORMATS, Encoding
 from octet.results.cascades import JOINT, check_whole, known, missing_stems, parts
-from octet.tracks import STEM_FILE, tracks_of
+from octet.tracks import STEM_FILE, WITHOUT, on_request, tracks_of, unknown_track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from octet.results.cascades import KnownModel
     from octet.settings import SeparationSettings
@@ -45,7 +45,8 @@ class Recipe:
         shifts: averaged passes at random offsets; 0 is one pass without.
         damaged: `refuse` a song that is damaged in a place, or `skip` the place, which puts silence
             of the same length there.
-        tracks: the tracks to make, in their usual order; empty for all of the model's.
+        tracks: the tracks to make, in their usual order; empty for all of the model's. The song
+            without a stem, `no_vocals`, is made only where it is named.
     """
 
     model: str
@@ -79,7 +80,9 @@ class Recipe:
         """
         if replace(self, tracks=(), damaged="") != replace(other, tracks=(), damaged=""):
             return False
-        return not self.tracks or (bool(other.tracks) and {*other.tracks} <= {*self.tracks})
+        if not self.tracks:
+            return not any(name.startswith(WITHOUT) for name in other.tracks)
+        return bool(other.tracks) and {*other.tracks} <= {*self.tracks}
 
 
 FIELDS = tuple(field.name for field in fields(Recipe))
@@ -217,10 +220,7 @@ class Offer:
     def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
         """The tracks in their order; empty when they are all that the model gives."""
         there = tracks_in(recipe.format, self._sources(recipe.model))
-        for name in recipe.tracks:
-            if name not in there:
-                raise SettingError(f"there is no track {name[:40]!a}", f"There are {_list(there)}")
-        chosen = tuple(name for name in there if name in recipe.tracks)
+        chosen = chosen_tracks(recipe.tracks, there)
         return () if chosen == there else chosen
 
     def _sources(self, model: str) -> tuple[str, ...]:
@@ -234,6 +234,23 @@ class Offer:
 def tracks_in(name: str, sources: Iterable[str]) -> tuple[str, ...]:
     """The tracks that a model's sources allow in the format `name`, in their order."""
     return (STEM_FILE,) if FORMATS[name].streams > 1 else tracks_of(sources)
+
+
+def chosen_tracks(names: Collection[str], there: tuple[str, ...]) -> tuple[str, ...]:
+    """The tracks of these names, in their order; none where none is named.
+
+    Args:
+        names: some of `there`, or the song without a stem: `no_vocals`.
+        there: all tracks of a model.
+
+    Raises:
+        SettingError: one is not there.
+    """
+    known = (*there, *on_request(there))
+    for name in names:
+        if name not in known:
+            raise unknown_track(name, there)
+    return tuple(name for name in known if name in names)
 
 
 def encoded(recipe: Recipe) -> Recipe:

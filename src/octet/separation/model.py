@@ -118,13 +118,14 @@ class ModelChoice:
     Attributes:
         name: of the registry (see `octet models`), a model folder, or a file of weights; or
             two of these joined by a plus sign, see `octet.separation.cascade`.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda, cuda:1 or mps.
         precision: auto, fp32, bf16 or fp16.
         policy: `commercial` refuses models whose licence forbids commercial use.
         trust_checkpoint: load pickled checkpoints (.th), which can run code.
         cache: folder of downloaded and converted models; the user's cache if None.
         required: whether this model must have that device and precision; False where they
             were set for another (see `octet.separation.runtimes.choice.choose`).
+        threads: that compute on a processor; 0 is all its cores.
     """
 
     name: str | Path = "pocket"
@@ -134,6 +135,7 @@ class ModelChoice:
     trust_checkpoint: bool = False
     cache: Path | None = None
     required: bool = True
+    threads: int = 0
 
     @classmethod
     def from_settings(cls, settings: SeparationSettings, *, required: bool = True) -> ModelChoice:
@@ -146,6 +148,7 @@ class ModelChoice:
             trust_checkpoint=settings.trust_checkpoint,
             cache=settings.cache,
             required=required,
+            threads=settings.threads,
         )
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from octet.audio.recording import Recording
 from octet.audio.song import Limits
-from octet.errors import CancelledError, ModelError, SettingError
+from octet.errors import CancelledError, ModelError
 from octet.formats import Encoding
 from octet.results import manifest
 from octet.results.folder import ResultFolder
 from octet.results.place import Naming
-from octet.results.recipe import Recipe, encoded, tracks_in
+from octet.results.recipe import Recipe, chosen_tracks, encoded, tracks_in
 from octet.separation.alignment import align
 from octet.separation.model import ModelChoice, Passes
 from octet.separation.trackset import TrackSet
@@ -42,8 +42,9 @@ class Separator:
     Args:
         model: name or folder of a model (see `octet models`), two of them joined by a plus
             sign, or one that is loaded already.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda, cuda:1 (the second GPU) or mps.
         precision: auto, fp32, bf16 or fp16.
+        threads: that compute on a processor; 0 is all its cores.
         policy: `commercial` refuses models whose licence forbids commercial use.
         trust_checkpoint: load pickled checkpoints (.th), which can run code.
         cache: folder of downloaded and converted models; the user's cache unless given.
@@ -51,7 +52,7 @@ class Separator:
         bits: 16, 24 or 32 (floating point) for flac and wav; the song's own unless given. With 16
             or 24 a stem file is lossless.
         bitrate: kilobits a second of lossy formats; 320 for MP3 unless given.
-        tracks: which to write; all of `available` unless given.
+        tracks: which to write; all of `available` unless given. `no_STEM` is the song without it.
         overlap: share by which segments overlap, 0 to below 1; the model's own unless given.
         shifts: passes at random offsets, whose mean is taken; 0 separates once, unshifted.
         seed: of the random offsets; the same seed gives the same tracks.
@@ -74,6 +75,7 @@ class Separator:
         *,
         device: str = "auto",
         precision: str = "auto",
+        threads: int = 0,
         policy: Policy = "any",
         trust_checkpoint: bool = False,
         cache: Path | None = None,
@@ -94,7 +96,9 @@ class Separator:
             # Here, so that a model of one's own (tests, fallbacks) needs no runtime.
             from octet.separation.models.loading import load
 
-            choice = ModelChoice(model, device, precision, policy, trust_checkpoint, cache)
+            choice = ModelChoice(
+                *(model, device, precision, policy, trust_checkpoint, cache), threads=threads
+            )
             model = load(choice, on_model)
         self.model: Model = model
         self.tracks = self._checked(tracks)
@@ -128,6 +132,7 @@ class Separator:
             model or settings.model,
             device=settings.device,
             precision=settings.precision,
+            threads=settings.threads,
             policy=settings.model_policy,
             trust_checkpoint=settings.trust_checkpoint,
             cache=settings.cache,
@@ -272,12 +277,7 @@ class Separator:
             )
         if tracks is None:
             return self.available
-        for track in tracks:
-            if track not in self.available:
-                raise SettingError(
-                    f"there is no track {track!r}", f"There are {', '.join(self.available)}"
-                )
-        return tuple(name for name in self.available if name in tracks)
+        return chosen_tracks(tracks, self.available)
 
 
 def _song(name: str, recording: Recording) -> manifest.Song:

@@ -22,6 +22,7 @@ from octet.tracks import (
     IN_STEM_FILE,
     SAME_SAMPLES,
     STEM_FILE,
+    WITHOUT,
     close_the_sum,
     file_name,
     folder_name,
@@ -190,6 +191,9 @@ class TrackSet:
         blocks = {**stems, **mix_down(stems), "original": mix}
         self._mix.add(mix)
         self._residual.add(mix - blocks["full"])
+        for track in self._writers:
+            if track.startswith(WITHOUT):
+                blocks[track] = mix - stems[track.removeprefix(WITHOUT)]
         if STEM_FILE in self._writers:
             blocks[STEM_FILE] = np.concatenate([blocks[one] for one in IN_STEM_FILE])
         for track, writer in self._writers.items():

@@ -103,3 +103,26 @@ def test_choosing_a_processor_does_not_import_pytorch():
     )
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_one_of_several_gpus_can_be_chosen(monkeypatch):
+    runtime = pytest.importorskip(
+        "octet.separation.runtimes.torch", reason="needs the extra `demucs`"
+    )
+    # given a machine on which PyTorch finds two GPUs
+    monkeypatch.setattr(runtime, "gpus", lambda: {"cuda": ["first", "second"]})
+    # then each can be named, and a third is not there
+    choices = [choose(device, "fp32") for device in ("cuda", "cuda:0", "cuda:1")]
+    assert [(one.place, one.device_name) for one in choices] == [
+        ("cuda", "first"),
+        ("cuda", "first"),
+        ("cuda:1", "second"),
+    ]
+    with pytest.raises(DeviceError, match=r"there is no cuda:2. .* cuda:1 \(second\)"):
+        choose("cuda:2")
+
+
+@pytest.mark.parametrize("device", ["cpu:1", "cuda:", "cuda:x", "cuda:-1"])
+def test_what_is_no_number_of_a_gpu(device):
+    with pytest.raises(DeviceError, match="there is no device"):
+        choose(device)

@@ -42,8 +42,8 @@ class LoadedModel:
         loaded_from: where the networks came from, for people.
     """
 
-    def __init__(self, resolved: ResolvedModel, choice: Choice) -> None:
-        networks = [_network(member, choice) for member in resolved.members]
+    def __init__(self, resolved: ResolvedModel, choice: Choice, threads: int = 0) -> None:
+        networks = [_network(member, choice, threads) for member in resolved.members]
         pairs = zip(networks, resolved.members, strict=True)
         self._engine = Engine([EngineMember(network, one.weights) for network, one in pairs])
         self.sources = self._engine.sources
@@ -61,7 +61,7 @@ class LoadedModel:
     def runtime(self) -> dict[str, str]:
         """Name, device and precision of what computes; `fp32_segments` of the last song, if any."""
         choice, again = self.choice, self._engine.fp32_segments
-        names = {"name": choice.runtime, "device": choice.device, "precision": choice.precision}
+        names = {"name": choice.runtime, "device": choice.place, "precision": choice.precision}
         return names | ({"fp32_segments": str(again)} if again else {})
 
     @property
@@ -69,7 +69,7 @@ class LoadedModel:
         """Model, runtime and origin in one line, for people."""
         return (
             f"{self.identity.name} ({self.loaded_from}), {self.choice.runtime} on "
-            f"{self.choice.device} in {self.choice.precision}: {self.choice.reason}"
+            f"{self.choice.place} in {self.choice.precision}: {self.choice.reason}"
         )
 
     def stems(self, song: Song, passes: Passes = ONCE) -> Generator[np.ndarray, None, None]:
@@ -139,7 +139,8 @@ def _load(wanted: ModelChoice, on_progress: Progress | None) -> LoadedModel:
         required=wanted.required,
     )
     with alive(on_progress, f"loading {Path(wanted.name).name}") as report:
-        return LoadedModel(resolve(wanted, choice.runtime, on_progress=report), choice)
+        resolved = resolve(wanted, choice.runtime, on_progress=report)
+        return LoadedModel(resolved, choice, wanted.threads)
 
 
 def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
@@ -153,11 +154,11 @@ def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
     return ("openvino", "torch")
 
 
-def _network(member: Member, choice: Choice) -> Network:
+def _network(member: Member, choice: Choice, threads: int) -> Network:
     if member.path is not None:
         from octet.separation.runtimes.openvino import OpenVinoNetwork
 
-        return OpenVinoNetwork(member.path, member.spec, choice.precision)
+        return OpenVinoNetwork(member.path, member.spec, choice.precision, threads=threads)
     from octet.separation.runtimes.torch import TorchNetwork
 
     return TorchNetwork(
@@ -165,6 +166,8 @@ def _network(member: Member, choice: Choice) -> Network:
         member.spec,
         choice.device,
         choice.precision,
+        index=choice.index,
+        threads=threads,
         loaded_from=member.loaded_from,
     )
 

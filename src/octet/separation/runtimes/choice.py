@@ -32,6 +32,13 @@ class Choice:
     precision: Precision
     device_name: str
     reason: str
+    index: int = 0
+    """Which of several GPUs."""
+
+    @property
+    def place(self) -> str:
+        """The device, and which of several: `cpu`, `cuda`, `cuda:1`."""
+        return f"{self.device}:{self.index}" if self.index else self.device
 
 
 def choose(
@@ -47,7 +54,7 @@ def choose(
     refused, never replaced. On processors, OpenVINO is preferred.
 
     Args:
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda, cuda:1 (the second GPU) or mps.
         precision: auto, fp32, bf16 or fp16. Auto is bf16 on processors that have it, fp16 on
             GPUs, and fp32 elsewhere.
         available: the runtimes for which the model is at hand.
@@ -58,8 +65,9 @@ def choose(
     Raises:
         DeviceError: the device or the precision is not to be had here.
     """
+    asked, device, index = device, *_split(device)
     if device not in ("auto", "cpu", *_GPU_NAMES):
-        raise DeviceError(f"there is no device {device!r}", "Choose auto, cpu, cuda or mps.")
+        raise DeviceError(f"there is no device {asked!r}", "Choose auto, cpu, cuda, cuda:1 or mps.")
     if precision not in ("auto", "fp32", "bf16", "fp16"):
         raise DeviceError(
             f"there is no precision {precision!r}", "Choose auto, fp32, bf16 or fp16."
@@ -72,7 +80,7 @@ def choose(
             "Use --device cpu, or a model of Demucs'.",
         )
     if device in _GPU_NAMES or (device == "auto" and "torch" in available and gpu_in_sight()):
-        found = _gpu(device, precision, required)
+        found = _gpu(device, index, precision, required)
         if found is not None:
             return found
     why = "asked for" if device == "cpu" else _why_no_gpu(available)
@@ -106,7 +114,13 @@ def _arithmetic(of: Callable[[str], T], precision: str, required: bool) -> T:
         return of("auto")
 
 
-def _gpu(device: str, precision: str, required: bool) -> Choice | None:
+def _split(device: str) -> tuple[str, int]:
+    """Kind and number of a device; a number that is none leaves it as it is."""
+    kind, colon, number = device.partition(":")
+    return (kind, int(number)) if colon and kind == "cuda" and number.isdecimal() else (device, 0)
+
+
+def _gpu(device: str, index: int, precision: str, required: bool) -> Choice | None:
     """A choice of a GPU; None if any would do and there is none."""
     if importlib.util.find_spec("torch") is None:
         raise DeviceError(
@@ -118,12 +132,17 @@ def _gpu(device: str, precision: str, required: bool) -> Choice | None:
     wanted: tuple[Device, ...] = ("cuda", "mps")
     for kind in wanted:
         if device in ("auto", kind) and kind in found:
-            arithmetic = _arithmetic(partial(runtime.gpu_precision, kind), precision, required)
+            names = found[kind]
+            if index >= len(names):
+                there = ", ".join(f"{kind}:{i} ({name})" for i, name in enumerate(names))
+                raise DeviceError(f"there is no {kind}:{index}", f"PyTorch finds {there}.")
+            of = partial(runtime.gpu_precision, kind, index=index)
+            arithmetic = _arithmetic(of, precision, required)
             reason = "a GPU is present" if device == "auto" else "asked for"
-            return Choice("torch", kind, arithmetic, found[kind], reason)
+            return Choice("torch", kind, arithmetic, names[index], reason, index)
     if device == "auto":
         return None
-    others = ", ".join(f"{kind} ({name})" for kind, name in found.items()) or "no GPU"
+    others = ", ".join(f"{kind} ({names[0]})" for kind, names in found.items()) or "no GPU"
     raise DeviceError(
         f"{_GPU_NAMES[device]} was asked for, but PyTorch {runtime.version()} finds {others}",
         "Use --device auto or cpu, or install PyTorch and drivers for your GPU.",

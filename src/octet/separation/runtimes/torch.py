@@ -32,22 +32,24 @@ def version() -> str:
     return str(torch.__version__)
 
 
-def gpus() -> dict[Device, str]:
-    """The kinds of GPU that PyTorch can use here, with their names."""
-    found: dict[Device, str] = {}
+def gpus() -> dict[Device, list[str]]:
+    """The kinds of GPU that PyTorch can use here, with the names of those of each kind."""
+    found: dict[Device, list[str]] = {}
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_device_name()
+        count = torch.cuda.device_count()
+        found["cuda"] = [torch.cuda.get_device_name(index) for index in range(count)]
     if torch.backends.mps.is_available():
-        found["mps"] = "Apple GPU"
+        found["mps"] = ["Apple GPU"]
     return found
 
 
-def gpu_precision(device: Device, asked: str) -> Precision:
+def gpu_precision(device: Device, asked: str, index: int = 0) -> Precision:
     """The arithmetic to use on a GPU.
 
     Args:
         device: cuda or mps.
         asked: auto (then fp16), fp32, bf16 or fp16.
+        index: which of several.
 
     Raises:
         DeviceError: bf16 was asked for, and the GPU lacks it.
@@ -56,11 +58,16 @@ def gpu_precision(device: Device, asked: str) -> Precision:
         return "fp32"
     if asked != "bf16":
         return "fp16"
-    if device != "cuda" or not torch.cuda.is_bf16_supported(including_emulation=False):
+    if device != "cuda" or not _has_bf16(index):
         raise DeviceError(
             f"this GPU ({device}) cannot compute in bf16", "Use --precision auto, fp16 or fp32."
         )
     return "bf16"
+
+
+def _has_bf16(index: int) -> bool:
+    with torch.cuda.device(index):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 class TorchNetwork:
@@ -73,6 +80,8 @@ class TorchNetwork:
         device: cuda, mps or cpu.
         precision: in half precision the module runs under autocast.
         batch: segments at a time; 0 is what suits the device.
+        index: which of several GPUs.
+        threads: how many to compute with on a processor; 0 is PyTorch's own choice.
         loaded_from: file or description, for people.
     """
 
@@ -86,8 +95,14 @@ class TorchNetwork:
         precision: Precision = "fp32",
         *,
         batch: int = 0,
+        index: int = 0,
+        threads: int = 0,
         loaded_from: str = "",
     ) -> None:
+        if threads and device == "cpu":
+            torch.set_num_threads(threads)
+        self._index = index
+        self._place = torch.device(device, index) if device == "cuda" else torch.device(device)
         self.spec = spec
         self.device = device
         self.precision = precision
@@ -97,7 +112,7 @@ class TorchNetwork:
         self.width = 2 if device == "cuda" else 1
         self._module = module
         if isinstance(module, torch.nn.Module):
-            module.to(device).eval()
+            module.to(self._place).eval()
 
     def prepare(self, mix: np.ndarray, _fade: np.ndarray | None = None) -> torch.Tensor:
         """Puts a batch (b, 2, n) where the device can fetch it by itself."""
@@ -107,7 +122,7 @@ class TorchNetwork:
     def start(self, prepared: torch.Tensor) -> _Running:
         """Sets the device to work; on CUDA this returns before it is done."""
         with torch.inference_mode(), self._arithmetic():
-            mix = prepared.to(self.device, non_blocking=True)
+            mix = prepared.to(self._place, non_blocking=True)
             return _Running(self._run(mix).float(), kept=prepared)
 
     def exact(self) -> TorchNetwork:
@@ -117,6 +132,7 @@ class TorchNetwork:
             self.spec,
             self.device,
             batch=self.batch,
+            index=self._index,
             loaded_from=self.loaded_from,
         )
 
@@ -144,7 +160,7 @@ class TorchNetwork:
                 tried = min(self.batch, len(mix))
                 if tried == 1:
                     raise DeviceError(
-                        f"the memory of {self.device} does not hold one segment of this model",
+                        f"the memory of {self._place} does not hold one segment of this model",
                         "Use --device cpu, or --precision fp16.",
                     ) from error
             # Only here, after the exception is gone, are its tensors free.
@@ -156,7 +172,8 @@ class TorchNetwork:
                 self.batch,
             )
             if self.device == "cuda":
-                torch.cuda.empty_cache()
+                with torch.cuda.device(self._place):
+                    torch.cuda.empty_cache()
 
 
 class _Running:
@@ -169,7 +186,7 @@ class _Running:
             self._result = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
             self._result.copy_(result, non_blocking=True)
             self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # PyTorch's gap
-            self._done.record()
+            self._done.record(torch.cuda.current_stream(result.device))
         else:
             self._result = result.cpu()
 
