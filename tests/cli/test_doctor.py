@@ -74,3 +74,25 @@ def test_a_variable_that_is_no_setting_is_named_with_the_nearest():
         ("OCTET_ANYTHING_ELSE", None),
         ("OCTET_MODLE", "OCTET_MODEL"),
     ]
+
+
+def test_doctor_looks_at_the_store_the_keys_and_the_secret_of_a_service(tmp_path):
+    # given a service on folders, with a key
+    service = {"OCTET_STORAGE": f"file://{tmp_path}", "OCTET_API_KEYS": "0" * 64}
+    facts = json.loads(run("doctor", "--json", **service).stdout)
+    assert facts["store"].startswith(f"file://{tmp_path}: answers, ")
+    assert facts["store"].endswith("GiB free")
+    assert facts["keys"] == "1 API key"
+    assert facts["webhook secret"].startswith("made by the service")
+    # and one whose store is away, without keys, and with a secret that is none
+    away = {"MINIO_ENDPOINT": "127.0.0.1:1", "OCTET_WEBHOOK_SECRET": "hush", "OCTET_OPEN": "true"}
+    sick = json.loads(run("doctor", "--json", **away).stdout)
+    assert sick["store"].startswith("s3: ")
+    assert "answers" not in sick["store"]
+    assert sick["keys"].startswith("none: the API serves everybody")
+    assert "OCTET_WEBHOOK_SECRET" in sick["webhook secret"]
+    assert "hush" not in str(sick)
+    # and where there is no service, nothing is said of one
+    alone = json.loads(run("doctor", "--json").stdout)
+    assert not {"store", "keys", "webhook secret"} & {*alone}
+    assert "GiB free" in alone["scratch"]

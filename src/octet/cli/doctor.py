@@ -6,17 +6,20 @@ import asyncio
 import difflib
 import platform
 import re
+import shutil
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from octet import __version__
-from octet.cli.console import AsJson, say_json, say_table
-from octet.errors import OctetError
+from octet.cli.console import AsJson, counted, say_json, say_table
+from octet.errors import ObjectMissingError, OctetError
 from octet.settings import SeparationSettings, ServiceSettings, read_settings, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from pydantic_settings import BaseSettings
 
@@ -29,6 +32,9 @@ OPTIONAL = {
 
 
 _ANSWERS_WITHIN = 5.0
+
+_OF_A_SERVICE = {"redis_host", "redis_url", "minio_endpoint", "storage", "api_keys"}
+"""Settings that nobody gives but for a service."""
 
 _CLIENTS = ("OCTET_URL", "OCTET_KEY", "OCTET_FAILPOINT")
 
@@ -44,6 +50,7 @@ def doctor(as_json: AsJson = False) -> None:
         **_choice(settings),
         **_places(settings),
         **_queue(settings),
+        **_service(),
     }
     if as_json:
         say_json(facts)
@@ -127,8 +134,60 @@ def _places(settings: SeparationSettings) -> dict[str, str]:
 
     return {
         "cache": str(Cache(settings.cache).folder),
-        "scratch": str(settings.scratch_folder),
+        "scratch": f"{settings.scratch_folder}{_room(settings.scratch_folder)}",
     }
+
+
+def _room(folder: Path) -> str:
+    """The room that is left in a folder, in brackets; empty if it cannot be told."""
+    try:
+        return f" ({shutil.disk_usage(folder).free / 2**30:.1f} GiB free)"
+    except OSError as error:
+        return f" ({error.strerror})"
+
+
+def _service() -> dict[str, str]:
+    """The store, the keys and the secret of a service, if one is configured."""
+    settings = read_settings(ServiceSettings)
+    if not settings.model_fields_set & _OF_A_SERVICE:
+        return {}
+    keys = counted(len(settings.api_keys), "API key")
+    if not settings.api_keys:
+        whom = "everybody who reaches it" if settings.open else "this machine alone"
+        keys = f"none: the API serves {whom} (octet key makes one)"
+    return {"store": _store(settings), "keys": keys, "webhook secret": _secret(settings)}
+
+
+def _store(settings: ServiceSettings) -> str:
+    """Whether the store answers and has the buckets."""
+    from octet.storage.open import open_buckets
+
+    async def look() -> str:
+        buckets = open_buckets(settings, patience=_ANSWERS_WITHIN, retries=0)
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            for bucket in (buckets.queue, buckets.output):
+                with suppress(ObjectMissingError):
+                    await bucket.head("doctor/none")
+            room = await buckets.output.room()
+        return "answers" if room is None else f"answers, {room / 2**30:.1f} GiB free"
+
+    try:
+        return f"{settings.storage}: {asyncio.run(look())}"
+    except TimeoutError:
+        return f"{settings.storage}: does not answer"
+    except OctetError as error:
+        return f"{settings.storage}: {error}"
+
+
+def _secret(settings: ServiceSettings) -> str:
+    """Whether events can be signed, and with what."""
+    from octet.outbound.webhooks import check_outbound
+
+    try:
+        check_outbound(settings)
+    except OctetError as error:
+        return str(error)
+    return "is set" if settings.webhook_secret else "made by the service, kept with the queue"
 
 
 def unknown_variables(environment: Iterable[str]) -> list[tuple[str, str | None]]:
