@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from octet.results.keys import STAGING
+from octet.storage.open import open_buckets
 from octet.tracks import TRACKS
+from tests.api.addresses import SLOW, serving_songs
 from tests.api.conftest import serving
 from tests.api.songs import name_of, song
 from tests.api.worker import StandIn, track_bytes
@@ -54,3 +58,26 @@ def test_a_song_there_and_back(on_s3: ServiceSettings, tmp_path: Path, presign: 
 
         assert api.delete(f"/v1/songs/{name}").status_code == 204
         assert api.get(address).status_code == 404
+
+
+def test_a_song_at_an_address_is_staged_and_moved_there(
+    ceph: Ceph, queue_servers: QueueServers, tmp_path: Path
+) -> None:
+    its = {"redis_url": queue_servers("valkey", "imports").url, "allow_hosts": ("127.0.0.1",)}
+    settings = ceph.settings(**its, port=0)
+    with (
+        serving_songs() as songs,
+        serving(settings) as url,
+        httpx.Client(base_url=url, timeout=60) as api,
+    ):
+        songs.go_on.set()
+        address = api.post("/v1/jobs", json={"url": songs.url("/slow")}).headers["location"]
+        job = StandIn(settings, tmp_path).finish()
+        assert api.get(address).json()["state"] == "done"
+        assert job.song == name_of(SLOW)
+
+    async def keys() -> list[str]:
+        return [entry.key async for entry in open_buckets(settings).queue.list()]
+
+    assert f"queue/{job.song}.mp3" in asyncio.run(keys())
+    assert not [key for key in asyncio.run(keys()) if key.startswith(STAGING)]

@@ -67,7 +67,7 @@ PAUSES = (5.0, 30.0, 120.0)
 
 _PATIENCE = 20.0
 """Seconds to wait for the server's next bytes."""
-_LEASE = 30.0
+_LEASE = 15.0
 _TELL_EVERY = 1.0
 _OUTAGE = 5.0
 _LETS_GO_WITHIN = 2.0
