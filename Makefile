@@ -28,7 +28,7 @@ $(VENV)/octet.stamp: pyproject.toml | $(BIN)/python
 # PyTorch goes first: the extras must not choose another build of it.
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	$(PIP) '$(TORCH)'
-	$(PIP) --editable '.[demucs,train,dev]'
+	$(PIP) --editable '.[demucs,models,train,dev]'
 	touch $@ $(VENV)/octet.stamp
 
 demo: $(VENV)/octet.stamp

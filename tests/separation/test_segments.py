@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octet.errors import SettingError
-from octet.separation.models.spec import ModelSpec
+from octet.separation.models.spec import ModelSpec, StftSpec
 from octet.separation.segments import Average, Mix, OverlapAdd, Walk, triangle
 
 
-def spec_of(segment, *, fixed=True):
+def spec_of(segment, *, fixed=True, tail=0):
+    if tail:
+        stft = StftSpec(64, 16, "center", 33)
+        return ModelSpec("m", ("a", "b"), 44100, segment, "spectral", stft, tail=tail)
     return ModelSpec("m", ("a", "b"), 44100, segment, "waveform", fixed=fixed)
 
 
@@ -31,13 +34,14 @@ def join(walk, mix):
     overlap=st.floats(0, 0.95),
     lead=st.integers(0, 60),
     fixed=st.booleans(),
+    tail=st.integers(0, 2),
 )
 def test_what_a_network_hands_on_comes_back_as_it_was(
-    song_of, samples, segment, overlap, lead, fixed
+    song_of, samples, segment, overlap, lead, fixed, tail
 ):
     segment = max(segment, int(1 / (1 - overlap)) + 1)
     song = song_of(samples)
-    walk = Walk(spec_of(segment, fixed=fixed), samples, overlap, lead)
+    walk = Walk(spec_of(segment, fixed=fixed, tail=tail), samples, overlap, lead)
 
     blocks = join(walk, Mix(song, normalize=False))
 
@@ -135,3 +139,16 @@ def test_streams_in_blocks_of_any_length_are_averaged_by_weight(cuts):
 
     shares = (weights / weights.sum(axis=0))[:, :, None, None]
     assert np.allclose(whole, (np.stack(streams) * shares).sum(axis=0), atol=1e-5)
+
+
+def test_what_lies_behind_a_segment_comes_from_the_song(song_of):
+    pieces = list(Walk(spec_of(100, tail=12), 250, overlap=0.5))
+
+    # Whole segments begin where they count, and 12 samples more than they count follow.
+    assert [(piece.run_start, piece.run_length) for piece in pieces[:3]] == [
+        (0, 112),
+        (50, 112),
+        (100, 112),
+    ]
+    # The last, shorter one lies in the middle of what the network was made for.
+    assert (pieces[-1].length, pieces[-1].run_start) == (50, 175)

@@ -58,12 +58,13 @@ def test_both_directions_equal_demucs(kind, old, padding, length):
 
 
 @pytest.mark.demucs
+@pytest.mark.parametrize("shape", ["hann", "rectangular"])
 @pytest.mark.parametrize("hop", [64, 128, 256])
-def test_centred_frames_equal_those_of_torch(hop):
+def test_centred_frames_equal_those_of_torch(hop, shape):
     torch = pytest.importorskip("torch", reason="needs the extra `demucs`")
-    stft = Stft(StftSpec(n_fft=512, hop=hop, padding="center", bins=257))
+    stft = Stft(StftSpec(n_fft=512, hop=hop, padding="center", bins=257, window=shape))
     mix = noise(1, 2, 3000)
-    window = torch.hann_window(512)
+    window = torch.hann_window(512) if shape == "hann" else torch.ones(512)
 
     spectra = stft.forward(mix)
 

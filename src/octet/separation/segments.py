@@ -112,7 +112,8 @@ class Walk:
             length = min(self.segment, self.length - offset)
             run_length = self._spec.valid_length(length)
             start = offset - self.lead
-            yield Piece(start, length, start - (run_length - length) // 2, run_length)
+            before = (run_length - length - self._spec.tail) // 2
+            yield Piece(start, length, start - before, run_length)
 
 
 class OverlapAdd:

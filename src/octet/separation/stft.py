@@ -9,8 +9,8 @@ Three ways to treat the edges:
 - `center`: frame j is centred on sample j * hop, 1 + n // hop frames, reflected edges: what
   torch.stft and torch.istft do with center=True.
 
-The window is Hann's (periodic) and the scaling unitary (torch's `normalized=True`). All is
-float32; against torch the results differ by rounding alone.
+The window is Hann's (periodic), or none at all (`rectangular`, of SCNet), and the scaling unitary
+(torch's `normalized=True`). All is float32; against torch the results differ by rounding alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
-    from octet.separation.models.spec import Padding, StftSpec
+    from octet.separation.models.spec import Padding, StftSpec, Window
 
 _FRAMES_AT_A_TIME = 32  # so that a block of frames stays in the processor's cache
 
@@ -32,7 +32,7 @@ class Stft:
 
     def __init__(self, spec: StftSpec) -> None:
         self.spec = spec
-        self._window = _window(spec.n_fft)
+        self._window = _window(spec.n_fft, spec.window)
 
     def frames(self, length: int) -> int:
         """How many frames `length` samples give."""
@@ -75,7 +75,7 @@ class Stft:
         batch, stems, doubled, bins, frames = spectra.shape
         parts = spectra.reshape(batch, stems, doubled // 2, 2, bins, frames)
         out = np.empty((batch, stems, doubled // 2, length), np.float32)
-        start, scale = _envelope(self.spec.n_fft, self.spec.hop, self.spec.padding, frames, length)
+        start, scale = _envelope(self.spec, frames, length)
         for row in np.ndindex(out.shape[:-1]):
             np.multiply(self._overlap_add(parts[row])[start : start + length], scale, out=out[row])
         return out
@@ -134,21 +134,21 @@ def _lead(n_fft: int, hop: int, padding: Padding) -> int:
 
 
 @lru_cache(maxsize=4)
-def _window(n_fft: int) -> np.ndarray:
-    """Hann's periodic window with the unitary scale in it, the same in both directions.
+def _window(n_fft: int, window: Window) -> np.ndarray:
+    """The window with the unitary scale in it, the same in both directions.
 
     Forward it is window / sqrt(n_fft); inverse, irfft's 1 / n_fft wants window * sqrt(n_fft).
     """
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
-    return np.asarray(hann / np.sqrt(n_fft), np.float32)
+    shape = hann if window == "hann" else np.ones(n_fft)
+    return np.asarray(shape / np.sqrt(n_fft), np.float32)
 
 
 @lru_cache(maxsize=8)
-def _envelope(
-    n_fft: int, hop: int, padding: Padding, frames: int, length: int
-) -> tuple[int, np.ndarray]:
+def _envelope(spec: StftSpec, frames: int, length: int) -> tuple[int, np.ndarray]:
     """Where the segment starts in the sum of frames, and what undoes the windows there."""
-    squared = _window(n_fft).astype(np.float64) ** 2 * n_fft
+    n_fft, hop, padding = spec.n_fft, spec.hop, spec.padding
+    squared = _window(n_fft, spec.window).astype(np.float64) ** 2 * n_fft
     # Demucs puts two empty frames before and after, whose windows count.
     extra = 0 if padding == "center" else 2
     total = np.zeros((frames + 2 * extra - 1) * hop + n_fft)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.errors import ModelDamagedError, ModelError, UnknownModelError
+from octet.errors import ModelDamagedError, UnknownModelError
 from octet.separation.models.folder import MAX_BAG_BYTES, open_bag
 
 if TYPE_CHECKING:
@@ -96,14 +96,40 @@ def test_a_bag_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None
         open_bag(_bag(tmp_path, text, "a.safetensors"))
 
 
-TRAINING = "audio: {chunk_size: 1000}\nmodel:\n  dims: !!python/tuple [4, 32]\ntraining: {}\n"
+TRAINING = """\
+audio: {chunk_size: 1000}
+model:
+  dims: !!python/tuple [4, 32]
+training: {instruments: [vocals, drums]}
+"""
 
 
-def test_a_description_of_the_training_frameworks_is_called_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="training frameworks") as refused:
-        open_bag(_bag(tmp_path, TRAINING, "a.ckpt"))
+@pytest.mark.parametrize("name", ["a.ckpt", "a.th", "a.pt", "a.safetensors"])
+def test_a_checkpoint_of_a_training_framework_lies_beside_its_description(
+    tmp_path: Path, name: str
+) -> None:
+    bag = open_bag(_bag(tmp_path, TRAINING, name))
 
-    assert not isinstance(refused.value, ModelDamagedError)
+    assert bag.name == tmp_path.name
+    assert [file.name for file in bag.files] == [name]
+    assert bag.config is not None
+    assert bag.config.model == {"dims": [4, 32]}
+    assert bag.config.sources == ("vocals", "drums")
+
+
+@pytest.mark.parametrize("names", [[], ["a.ckpt", "b.ckpt"]])
+def test_a_description_of_a_training_framework_needs_one_checkpoint(
+    tmp_path: Path, names: list[str]
+) -> None:
+    with pytest.raises(UnknownModelError, match="checkpoints"):
+        open_bag(_bag(tmp_path, TRAINING, *names))
+
+
+def test_a_checkpoint_alone_does_not_say_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").touch()
+
+    with pytest.raises(UnknownModelError, match="YAML"):
+        open_bag(tmp_path / "a.ckpt")
 
 
 def test_other_tags_of_python_are_refused_and_run_nothing(tmp_path: Path) -> None:

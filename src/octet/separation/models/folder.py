@@ -1,8 +1,10 @@
-"""A folder with a model in Demucs' own layout, or with one ONNX file.
+"""A folder with a model in Demucs' own layout, with one ONNX file, or of a training framework.
 
 It holds one bag (`NAME.yaml`) and the checkpoints that the bag names, or one checkpoint, or
-one ONNX model, beside which a note may lie (`octet.separation.models.mdxnet.note`). Nothing here
-is taken on trust: neither what a bag or a note says nor where links lead.
+one ONNX model, beside which a note may lie (`octet.separation.models.mdxnet.note`), or one
+checkpoint and the YAML file of the framework that trained it
+(`octet.separation.models.frameworks.config`). Nothing here is taken on trust: neither what a
+YAML file says nor where links lead.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from octet.errors import ModelDamagedError, ModelError, UnknownModelError
+from octet.errors import ModelDamagedError, UnknownModelError
+from octet.separation.models.frameworks.config import Config
 from octet.separation.models.mdxnet.note import Note
 from octet.separation.models.spec import MAX_SECONDS, MAX_TEXT
 
@@ -27,6 +30,8 @@ MAX_BYTES = 4 * 1024**3
 YAML = (".yaml", ".yml")
 KINDS = (".onnx", ".safetensors", ".th")
 """Endings of weights, in the order in which they are preferred."""
+FRAMEWORKS = (".safetensors", ".ckpt", ".th", ".pt", ".pth")
+"""Endings of checkpoints of the training frameworks."""
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _BAG_HINT = "A bag looks like demucs' own: `models: [SIGNATURE, ...]`, `weights`, `segment`."
@@ -43,6 +48,7 @@ class Bag:
         segment: in seconds, in place of the networks' own; None keeps theirs.
         licence: as the bag states it (Octet's addition to Demucs' format), or empty.
         note: on a file of MDX-Net's, which does not describe itself.
+        config: of the training framework that the one file comes from.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Bag:
     segment: float | None = None
     licence: str = ""
     note: Note | None = None
+    config: Config | None = None
 
     def weights_for(self, sources: int) -> tuple[tuple[float, ...], ...]:
         """The weights, one row a member, after a look at their shape.
@@ -77,6 +84,11 @@ def open_bag(path: Path) -> Bag:
     """
     if path.is_dir():
         return _open_folder(path)
+    if path.suffix in FRAMEWORKS and path.suffix not in KINDS:
+        raise UnknownModelError(
+            f"{path.name} does not say what it is",
+            "Name the folder that holds it and its YAML file, and nothing else.",
+        )
     if path.suffix not in KINDS:
         raise UnknownModelError(
             f"{path.name} is no model", f"Models are folders, or end in {', '.join(KINDS)}."
@@ -115,6 +127,8 @@ def _open_folder(folder: Path) -> Bag:
         content = _read_yaml(bag)
         if "models" not in content and [Path(name).suffix for name in files] == [".onnx"]:
             return _noted(bag, content, _checked(folder / files[0], folder))
+        if "models" not in content and "model" in content and "training" in content:
+            return _trained(bag, content, names)
         return _read_bag(bag, content, folder)
     if len(files) != 1:
         raise UnknownModelError(
@@ -179,20 +193,41 @@ def _noted(path: Path, content: dict[Any, Any], file: Path) -> Bag:
     return Bag(note.name or file.stem, (file,), licence=note.licence, note=note)
 
 
+def _trained(path: Path, content: dict[Any, Any], names: list[str]) -> Bag:
+    """The checkpoint of a training framework with its description."""
+    config = Config.read(path.name, content)
+    files = [name for name in names if Path(name).suffix in FRAMEWORKS]
+    if len(files) != 1:
+        raise UnknownModelError(
+            f"{path.name} lies beside {len(files) or 'no'} checkpoints",
+            f"Put one there, whose name ends in {', '.join(FRAMEWORKS)}.",
+        )
+    file = _checked(path.parent / files[0], path.parent)
+    return Bag(path.parent.resolve().name, (file,), licence=config.licence, config=config)
+
+
 def _read_yaml(path: Path) -> dict[Any, Any]:
     if path.stat().st_size > MAX_BAG_BYTES:
         raise ModelDamagedError(f"{path.name} is too large for a bag", _BAG_HINT)
+    return parse_yaml(path.name, path.read_bytes())
+
+
+def parse_yaml(name: str, text: bytes) -> dict[Any, Any]:
+    """A mapping of plain data.
+
+    Args:
+        name: of the file, for people.
+        text: what it holds.
+
+    Raises:
+        ModelDamagedError: it is no such thing.
+    """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe one)
+        content = yaml.load(text.decode("utf-8"), _Loader)  # noqa: S506 (a safe one)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ModelDamagedError(f"{path.name} is not YAML", _BAG_HINT) from error
+        raise ModelDamagedError(f"{name} is not YAML", _BAG_HINT) from error
     if not isinstance(content, dict):
-        raise ModelDamagedError(f"{path.name} is not a mapping", _BAG_HINT)
-    if "models" not in content and "model" in content and "training" in content:
-        raise ModelError(
-            f"{path.name} describes a network of the training frameworks, which Octet does not run",
-            "Octet runs Demucs' checkpoints, and ONNX files that say what they take and give.",
-        )
+        raise ModelDamagedError(f"{name} is not a mapping", _BAG_HINT)
     return content
 
 

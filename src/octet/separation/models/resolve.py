@@ -15,6 +15,7 @@ from octet.separation.models.demucs import convert
 from octet.separation.models.demucs.checkpoint import load_network
 from octet.separation.models.demucs.downloads import Downloads
 from octet.separation.models.folder import Bag, open_bag
+from octet.separation.models.frameworks import convert as frameworks
 from octet.separation.models.mdxnet import graft
 from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
@@ -264,6 +265,9 @@ class _Resolver:
             return self._onnx(file, bag.segment, str(file))
         sha256 = sha256_of(file)
         about = About(bag.name, licence, str(file), bag.segment)
+        if bag.config is not None:
+            trust = self.choice.trust_checkpoint
+            return self._trained(frameworks.Checkpoint(file, sha256, bag.config, about, trust))
         return self._converted(sha256, about) or self._checkpoint(file, sha256, about)
 
     def _onnx(self, path: Path, seconds: float | None, loaded_from: str) -> Member:
@@ -292,6 +296,14 @@ class _Resolver:
             return None
         path, spec = found
         return _member(spec, sha256, path, None, f"converted, {path}")
+
+    def _trained(self, checkpoint: frameworks.Checkpoint) -> Member:
+        """A member from a checkpoint of a training framework."""
+        if self.runtime == "torch":
+            network, spec = frameworks.load_whole(checkpoint)
+            return _member(spec, checkpoint.sha256, None, network, f"{checkpoint.path} (PyTorch)")
+        path, spec = frameworks.convert(checkpoint, self.cache, self.report)
+        return _member(spec, checkpoint.sha256, path, None, f"converted, {path}")
 
     def _checkpoint(self, file: Path, sha256: str, about: About) -> Member:
         trust = self.choice.trust_checkpoint

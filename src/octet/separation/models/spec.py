@@ -13,6 +13,7 @@ from octet.tracks import REST, STEM_FILE, STEMS, TRACKS
 
 Kind = Literal["spectral", "hybrid", "waveform", "mask"]
 Padding = Literal["demucs", "demucs-old", "center", "none"]
+Window = Literal["hann", "rectangular"]
 
 FORMAT = 1
 """The number of this format of description. One of a later format is refused."""
@@ -39,12 +40,14 @@ class StftSpec:
             at sample j * hop of a segment, and the segments lie on one grid of frames.
         bins: how many frequencies the network sees, from 0 Hz up. The others are dropped
             before it and are zero after it; in a mask they get its mean. Demucs drops n_fft / 2.
+        window: Hann's, or none at all: `rectangular`.
     """
 
     n_fft: int
     hop: int
     padding: Padding
     bins: int
+    window: Window = "hann"
 
     def __post_init__(self) -> None:
         _require_whole("n_fft", self.n_fft, 4, 2**20)
@@ -56,6 +59,9 @@ class StftSpec:
             "Demucs' padding needs a hop of n_fft / 4",
         )
         _require_whole("bins", self.bins, 1, self.n_fft // 2 + 1)
+        _require(self.window in get_args(Window), f"unknown window {self.window!r}")
+        fits = self.window == "hann" or self.padding == "center"
+        _require(fits, "`window` and `padding` disagree")
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class ModelSpec:
         fixed: the network takes segments of exactly `segment` samples (HTDemucs); otherwise
             the last, shorter piece of a song runs at its own length.
         valid_lengths: for Demucs' waveform networks, which lengths fit.
+        tail: samples behind a segment that a spectral network is given besides, because its
+            frames have to be so many.
         overlap: share of a segment that overlaps with the next, unless asked otherwise.
         normalize: the network expects the song divided by its deviation.
         center: and less its mean, which Demucs adds to every stem again: in a song with an
@@ -123,6 +131,7 @@ class ModelSpec:
     stft: StftSpec | None = None
     fixed: bool = True
     valid_lengths: ValidLengths | None = None
+    tail: int = 0
     overlap: float = 0.25
     normalize: bool = True
     center: bool = True
@@ -139,12 +148,15 @@ class ModelSpec:
             _require(type(getattr(self, name)) is bool, f"`{name}` is neither true nor false")
         _require_whole("samplerate", self.samplerate, 1, MAX_SAMPLERATE)
         _require_whole("segment", self.segment, 1, MAX_SECONDS * self.samplerate)
+        _require_whole("tail", self.tail, 0, self.segment)
         _require(self.kind in get_args(Kind), f"unknown kind {self.kind!r}")
         _require((self.stft is None) == (self.kind == "waveform"), "`stft` and `kind` disagree")
         if self.stft is not None:
             masks = self.kind == "mask"
             _require((self.stft.padding == "none") == masks, "`padding` and `kind` disagree")
             _require(not masks or (self.fixed and self.frames >= 1), "a mask needs whole frames")
+        fits = not self.tail or (self.fixed and self.kind == "spectral")
+        _require(fits, "`tail` and `kind` disagree")
         _require(0 <= self.overlap < 1, "`overlap` is not within 0 to 1")
 
     @property
@@ -158,7 +170,7 @@ class ModelSpec:
     def valid_length(self, length: int) -> int:
         """How many samples to run the network on, for a piece of `length` samples."""
         if self.fixed:
-            return self.segment
+            return self.segment + self.tail
         return self.valid_lengths.at_least(length) if self.valid_lengths else length
 
     def to_json(self) -> str:

@@ -11,9 +11,7 @@ Importing this needs PyTorch, Demucs and onnxscript.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import warnings
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -25,12 +23,12 @@ from demucs.htdemucs import HTDemucs
 from torch import nn
 
 from octet.errors import ModelError
-from octet.separation.models.demucs import lengths, norms
+from octet.separation.models.demucs import lengths
 from octet.separation.models.onnx import write_spec
 from octet.separation.models.spec import ModelSpec, StftSpec, ValidLengths
+from octet.separation.models.tracing import write_onnx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from octet.separation.models.spec import About, Padding
@@ -87,30 +85,18 @@ def export(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     if spec.fixed:
         # The training length, which the network works out again from this attribute.
         known.segment = Fraction(spec.segment, spec.samplerate)
-    try:
-        with torch.no_grad(), contextlib.ExitStack() as stack:
-            for context in (_quiet(), _plain_attention(), norms.exact_norms()):
-                stack.enter_context(context)
-            if not spec.fixed:
-                stack.enter_context(lengths.any_length(network))
-            core = network if spec.kind == "waveform" else _Core(network)
-            program = torch.onnx.export(
-                core.eval(),
-                tuple(inputs.values()),
-                dynamo=True,
-                input_names=list(inputs),
-                output_names=["wave"] if spec.kind == "waveform" else ["spec_out", "wave"],
-                dynamic_shapes=_dynamic_shapes(spec),
-                custom_translation_table=lengths.translations() | norms.translations(),
-                optimize=False,
-                verbose=False,
-            )
-            if program is None:
-                raise ModelError("PyTorch gave no ONNX program")
-            program.save(path, external_data=False)
-    except torch.onnx.errors.OnnxExporterError as error:
-        reason = (str(error.__cause__ or error).strip().splitlines() or ["unknown"])[0]
-        raise ModelError(f"{spec.name} cannot be converted ({reason[:200]})", _HINT) from error
+    with contextlib.ExitStack() as stack:
+        if not spec.fixed:
+            stack.enter_context(lengths.any_length(network))
+        write_onnx(
+            network if spec.kind == "waveform" else _Core(network),
+            inputs,
+            ["wave"] if spec.kind == "waveform" else ["spec_out", "wave"],
+            path,
+            name=spec.name,
+            dynamic_shapes=_dynamic_shapes(spec),
+            translations=lengths.translations(),
+        )
     write_spec(path, spec)
 
 
@@ -162,30 +148,3 @@ def _dynamic_shapes(spec: ModelSpec) -> Any:
         return None
     unknown = torch.export.Dim.DYNAMIC
     return ({2: unknown},) if spec.kind == "waveform" else ({3: unknown}, {2: unknown})
-
-
-@contextlib.contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention as separate operators: the fused one cannot be exported."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's notes, which concern its authors."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -25,7 +25,8 @@ from onnxscript import opset18
 from torch import nn
 from torch.nn import functional
 
-from octet.separation.models.demucs.norms import ints
+from octet.separation.models.norms import ints
+from octet.separation.models.recurrent import onnx_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,7 +180,7 @@ class _AnyLengthLstm(nn.Module):
         self.skip = original.skip
         self.width = original.max_steps or 0
         linear = original.linear.weight.detach().t(), original.linear.bias.detach()
-        weights = [*_onnx_weights(original.lstm), *linear]
+        weights = [*onnx_weights(original.lstm), *linear]
         self.count = len(weights)
         for index, weight in enumerate(weights):
             self.register_buffer(f"weight{index}", weight.contiguous())
@@ -188,26 +189,6 @@ class _AnyLengthLstm(nn.Module):
         weights = [getattr(self, f"weight{index}") for index in range(self.count)]
         result: torch.Tensor = torch.ops.octet.framed_lstm(x, weights, self.width)
         return result + x if self.skip else result
-
-
-def _onnx_weights(lstm: nn.LSTM) -> Iterator[torch.Tensor]:
-    """W, R and B of each layer as ONNX' LSTM takes them: (directions, 4 * hidden, ...).
-
-    PyTorch's gates are input, forget, cell, output; ONNX' are input, output, forget, cell.
-    """
-
-    def gates(weight: torch.Tensor) -> torch.Tensor:
-        i, f, g, o = weight.detach().chunk(4)
-        return torch.cat([i, o, f, g])
-
-    def both(kind: str, layer: int) -> list[torch.Tensor]:
-        return [gates(getattr(lstm, f"{kind}_l{layer}{way}")) for way in ("", "_reverse")]
-
-    for layer in range(lstm.num_layers):
-        yield torch.stack(both("weight_ih", layer))
-        yield torch.stack(both("weight_hh", layer))
-        biases = zip(both("bias_ih", layer), both("bias_hh", layer), strict=True)
-        yield torch.stack([torch.cat(pair) for pair in biases])
 
 
 def _int(value: int) -> Any:
