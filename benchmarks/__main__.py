@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import encoding, material, report, service
+from benchmarks import encoding, material, report, service, trained
 from benchmarks.measure import Run, median, run, spread
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PROGRAMS = Path(sys.executable).parent
 OUTPUT = material.FOLDER / "out"
 LOG = material.FOLDER / "programs.log"
+SLOW = ("memory-sized", "roformers", "memory-roformers")
+"""Parts that run only where they are named."""
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -115,7 +117,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Runs what was asked for, or everything but the hour-long song at htdemucs' size."""
+    """Runs what was asked for, or everything but what takes long."""
     parts: dict[str, Callable[[int], list[str]]] = {
         "demucs": compare,
         "pocket": pocket,
@@ -124,13 +126,15 @@ def main() -> None:
         "service": lambda rounds: service.overhead(material.song(60), rounds),
         "memory": lambda _: memory_pocket(),
         "memory-sized": lambda _: memory_sized(),
+        "roformers": lambda rounds: trained.speed(octet, rounds),
+        "memory-roformers": lambda _: trained.memory(octet),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help=f"keep the result in {REPORT.name}")
     asked = parser.parse_args()
-    names = asked.parts or [name for name in parts if name != "memory-sized"]
+    names = asked.parts or [name for name in parts if name not in SLOW]
     where = machine()
     print(f"Machine: {where}", flush=True)
     for name in names:

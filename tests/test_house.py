@@ -20,6 +20,7 @@ TESTED_ELSEWHERE = {
     "separation/models/norms.py": "test_export.py compares the networks with PyTorch's",
     "separation/models/recurrent.py": "frameworks/test_export.py compares an LSTM with PyTorch's",
     "separation/models/tracing.py": "both test_export.py write files with it",
+    "separation/models/frameworks/published.py": "test_downloads.py builds what it describes",
     "separation/runtimes/network.py": "a protocol alone",
     "worker/compute.py": "tests/worker/test_child.py runs it as a process",
     "worker/failpoints.py": "tests/reliability/test_kills.py dies at each of them",

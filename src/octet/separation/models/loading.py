@@ -147,7 +147,8 @@ def runtimes_of(name: str | Path) -> tuple[RuntimeName, ...]:
     """The runtimes that can run a model: what is ONNX already does not run on PyTorch."""
     entry = registry.REGISTRY.get(str(name))
     if entry is not None:
-        return ("openvino",) if entry.bundled or entry.archive else ("openvino", "torch")
+        ready = entry.bundled or (entry.archive and entry.network is None)
+        return ("openvino",) if ready else ("openvino", "torch")
     path = Path(name).expanduser()
     if path.exists() and all(file.suffix == ".onnx" for file in open_bag(path).files):
         return ("openvino",)

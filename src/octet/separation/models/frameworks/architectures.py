@@ -58,7 +58,12 @@ class Architecture:
         return built
 
 
-ARCHITECTURES = (Architecture("SCNet", "band_SR", "octet.separation.models.frameworks.scnet"),)
+_ROFORMERS = "octet.separation.models.frameworks.roformers"
+ARCHITECTURES = (
+    Architecture("SCNet", "band_SR", "octet.separation.models.frameworks.scnet"),
+    Architecture("BS-RoFormer", "freqs_per_bands", _ROFORMERS),
+    Architecture("Mel-Band RoFormer", "num_bands", _ROFORMERS),
+)
 
 
 def architecture_of(config: Config) -> Architecture:
