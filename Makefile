@@ -2,6 +2,7 @@
 #   make demo    the demo song through the whole service (needs no PyTorch)
 #   make check   format, lint, types
 #   make test    all tests, on all cores; PYTEST="-n0 tests/audio" runs some of them, on one
+#   make slow    the tests that `make test` leaves out, because they take minutes
 #   make chaos   the reliability tests in full (hours); CHAOS="1 6" runs some of them
 #   make bench   side by side with demucs' own program
 #   make model   train the bundled model (MUSIC=..., SAMPLES=..., and SOUNDFONT=... if any)
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := src tests training benchmarks examples
 
-.PHONY: demo check test chaos bench model format clean
+.PHONY: demo check test slow chaos bench model format clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -46,6 +47,9 @@ format: $(VENV)/dev.stamp
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+
+slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow $(PYTEST)
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.campaign $(CHAOS)

@@ -52,6 +52,13 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run that all the processes share that run its tests."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
 def queue_servers(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[QueueServers]:

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from tests.servers import nothing_here
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -33,11 +35,8 @@ def test_models_are_listed_with_their_licences(tmp_path):
 
 def test_pulling_without_a_network_says_what_to_do(tmp_path):
     # given no way out, when a model is pulled
-    done = run(
-        *("models", "pull", "htdemucs"),
-        OCTET_CACHE=str(tmp_path),
-        https_proxy="http://127.0.0.1:9",
-    )
+    with nothing_here() as proxy:
+        done = run("models", "pull", "htdemucs", OCTET_CACHE=str(tmp_path), https_proxy=proxy)
     # then one line says where to get it and where to put it
     assert done.returncode == 1
     assert "https://" in done.stderr

@@ -35,6 +35,7 @@ class Up:
     """A running `octet up` and the processes that it started."""
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        self.folder = folder
         command = [sys.executable, "-m", "octet", "up", "--data-dir", str(folder), "--port", "0"]
         self.process = subprocess.Popen(
             [*command, *options],
@@ -158,7 +159,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, record_property)
     # given a service that is killed again and again, with kill -9 of every process
     data, names = tmp_path / "data", []
     chance = random.Random(11)
-    for number in range(rounds(2, 25)):
+    for number in range(rounds(1, 25)):
         # while it starts
         starting = Up(data)
         time.sleep(chance.uniform(0, 2))
@@ -186,7 +187,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, record_property)
     kept = {path.name for path in (data / "storage" / "demucs-output").glob("*.*")}
     whole = {f"{name}-{track}.mp3" for name in names for track in TRACKS}
     assert kept - {".octet", ".staging"} == whole | {f"{name}-manifest.json" for name in names}
-    kills = 2 * rounds(2, 25)
+    kills = 2 * rounds(1, 25)
     record_property("figure", f"{kills} kills, {len(names)} songs, all complete and whole")
 
 
@@ -201,17 +202,6 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path):
         assert not alive
     with running(tmp_path / "data") as again:
         assert get(f"{again.url}/readyz", timeout=30).status_code == 200
-
-
-def test_a_worker_that_dies_is_started_again(tmp_path):
-    with running(tmp_path / "data") as up:
-        # given the service, when its worker and what it started are killed
-        [worker] = [one for one in up.family() if one.cmdline()[-1] == "worker"]
-        for process in (worker, *worker.children(recursive=True)):
-            process.kill()
-        # then a song sent now is still separated
-        name = submit(up.url, make_song(tmp_path / "song.wav", 1))
-        assert manifest(up.url, name)["outcome"] == "complete"
 
 
 def test_two_workers_share_neither_the_port_of_metrics_nor_a_name(tmp_path):
@@ -237,33 +227,39 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_a_folder_serves_one(tmp_path):
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One service for the tests after which it is as it was."""
+    with running(tmp_path_factory.mktemp("shared")) as up:
+        yield up
+
+
+def second(folder: Path, port: str) -> subprocess.CompletedProcess[str]:
+    """Another service, that cannot start."""
+    command = [sys.executable, "-m", "octet", "up", "--port", port, "--data-dir", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_folder_serves_one(shared):
     # given a running service, when a second one is started on its folder
-    with running(tmp_path / "data"):
-        command = [sys.executable, "-m", "octet", "up", "--port", "0"]
-        second = subprocess.run(
-            [*command, "--data-dir", str(tmp_path / "data")],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    done = second(shared.folder, "0")
     # then it says so and ends
-    assert second.returncode == 1
-    assert "another Octet uses the folder" in second.stderr
-    assert "Traceback" not in second.stderr
+    assert done.returncode == 1
+    assert "another Octet uses the folder" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_said(tmp_path):
-    with running(tmp_path / "data") as up:
-        port = up.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "octet", "up", "--port", port]
-        second = subprocess.run(
-            [*command, "--data-dir", str(tmp_path / "other")],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert second.returncode == 1
-    assert "cannot listen" in second.stderr
+def test_a_taken_port_is_said(shared, tmp_path):
+    done = second(tmp_path, shared.url.rpartition(":")[2])
+    assert done.returncode == 1
+    assert "cannot listen" in done.stderr
+
+
+def test_a_worker_that_dies_is_started_again(shared, tmp_path):
+    # given the service, when its worker and what it started are killed
+    [worker] = [one for one in shared.family() if one.cmdline()[-1] == "worker"]
+    for process in (worker, *worker.children(recursive=True)):
+        process.kill()
+    # then a song sent now is still separated
+    name = submit(shared.url, make_song(tmp_path / "song.wav", 1))
+    assert manifest(shared.url, name)["outcome"] == "complete"

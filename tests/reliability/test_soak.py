@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(rounds(120, 3600))]
 
-WARM_UP = rounds(3, 180)
-SECONDS = rounds(6, 600)
-BETWEEN_KILLS = rounds(3, 60)
+WARM_UP = rounds(2, 180)
+SECONDS = rounds(4, 600)
+BETWEEN_KILLS = rounds(2, 60)
 LEASE = 3.0
 GROWTH = 1.05
 

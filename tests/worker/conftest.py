@@ -8,12 +8,12 @@ import pytest
 
 from octet.jobs.server import connect
 from octet.separation.models.registry import REGISTRY
-from tests.servers import find_free_port
+from tests.servers import find_free_port, nothing_here
 from tests.worker.odd_compute import entries
 from tests.worker.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.ceph import Ceph
@@ -53,3 +53,10 @@ async def ceph_service(valkey_url: str, ceph: Ceph, tmp_path: Path) -> AsyncIter
 def unused_port() -> int:
     """A port on which nothing listens."""
     return find_free_port()
+
+
+@pytest.fixture
+def empty_hub() -> Iterator[str]:
+    """The address of a hub of models that has none."""
+    with nothing_here() as address:
+        yield address

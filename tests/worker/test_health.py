@@ -98,13 +98,13 @@ async def test_a_worker_without_its_model_takes_nothing(
     service: Service,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    unused_port: int,
+    empty_hub: str,
     defaults: dict[str, str],
     words: str,
 ) -> None:
     # given a worker whose model is not to be had (misspelt, on no such device, or at a hub that
-    # does not answer), beside one that is well
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused_port}")
+    # does not have it), beside one that is well
+    monkeypatch.setenv("HF_ENDPOINT", empty_hub)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     cache = {"cache": tmp_path / "cache"}
     async with service.worker({**cache, **defaults}) as sick:
@@ -166,10 +166,10 @@ async def test_a_job_that_breaks_the_device_each_time_is_the_cause_in_the_end(
 
 
 async def test_what_only_a_client_s_choice_lacks_is_the_job_s_own_case(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_port: int
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_hub: str
 ) -> None:
     # given a worker that is well, and a job for a model that it cannot fetch
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused_port}")
+    monkeypatch.setenv("HF_ENDPOINT", empty_hub)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     name = await service.put(song())
     request = JobRequest(song=name, recipe={"model": "htdemucs"}, key="0123456789abcdef")

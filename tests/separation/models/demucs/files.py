@@ -22,6 +22,8 @@ from demucs.transformer import LayerScale  # noqa: E402 - after the skip
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 RATE = 44_100
+HDEMUCS_SEGMENT = 12
+"""Seconds, as a bag sets them: longer than what the LSTMs of HDemucs take without frames."""
 
 
 def htdemucs(seed: int = 0, **changes: Any) -> Any:
@@ -44,6 +46,11 @@ def hdemucs(seed: int = 0, **changes: Any) -> Any:
 def tiny_hdemucs(seed: int = 0, **changes: Any) -> Any:
     """The same architecture, small enough for a test."""
     return hdemucs(seed, **{"channels": 4, "dconv_depth": 1, "segment": 6, **changes})
+
+
+def small_hdemucs() -> Any:
+    """A sixth of the published channels; layers, strides, LSTMs and attention are its own."""
+    return hdemucs(channels=8)
 
 
 def tiny_demucs(seed: int = 0, **changes: Any) -> Any:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +11,18 @@ import torch
 from demucs.apply import apply_model
 
 from octet.errors import ModelError
+from octet.separation.models.cache import sha256_of, silent
+from octet.separation.models.demucs.convert import convert
 from octet.separation.models.demucs.export import describe, export
 from octet.separation.models.onnx import read_spec
 from octet.separation.models.spec import About
 from tests.separation.models.demucs.files import (
+    HDEMUCS_SEGMENT,
     RATE,
     hdemucs,
     music,
     relative_error,
+    small_hdemucs,
     tiny_demucs,
     tiny_hdemucs,
     tiny_htdemucs,
@@ -27,6 +30,8 @@ from tests.separation.models.demucs.files import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.separation.models.demucs.conftest import Checkpoints
 
 # A conversion is traced in Python: seconds on an idle machine, minutes on a busy one.
 pytestmark = [
@@ -42,14 +47,22 @@ EXACT = 1e-5
 class Converted:
     """A converted network in OpenVINO, in float32, with Demucs' own transform around it."""
 
-    def __init__(self, network: Any, path: Path, segment: float | None = None) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints, name: str, network: Any, segment: float | None = None
+    ) -> None:
         import openvino
 
-        self.original = copy.deepcopy(network)
-        spec = describe(network, About("tiny", "CC0-1.0", "a test", segment))
-        export(network, spec, path)
-        self.spec = spec
-        assert read_spec(path) == spec
+        self.original = network
+        checkpoint, about = checkpoints.write(name, network), About(name, "", "", segment)
+        path, self.spec = convert(
+            checkpoint,
+            checkpoints.cache,
+            sha256_of(checkpoint),
+            about,
+            trust_checkpoint=False,
+            report=silent,
+        )
+        assert self.spec == describe(network, about)
         hint = {"INFERENCE_PRECISION_HINT": "f32"}
         self._run = openvino.Core().compile_model(path, "CPU", hint)
 
@@ -74,22 +87,17 @@ class Converted:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("converted")
+def hybrid(checkpoints: Checkpoints) -> Converted:
+    return Converted(checkpoints, "hdemucs", small_hdemucs(), HDEMUCS_SEGMENT)
 
 
 @pytest.fixture(scope="module")
-def hybrid(folder: Path) -> Converted:
-    return Converted(tiny_hdemucs(), folder / "hdemucs.onnx")
+def waveform(checkpoints: Checkpoints) -> Converted:
+    return Converted(checkpoints, "demucs", tiny_demucs())
 
 
-@pytest.fixture(scope="module")
-def waveform(folder: Path) -> Converted:
-    return Converted(tiny_demucs(), folder / "demucs.onnx")
-
-
-def test_htdemucs_is_converted_for_its_training_length(folder: Path) -> None:
-    converted = Converted(tiny_htdemucs(), folder / "htdemucs.onnx")
+def test_htdemucs_is_converted_for_its_training_length(checkpoints: Checkpoints) -> None:
+    converted = Converted(checkpoints, "htdemucs", tiny_htdemucs())
 
     assert converted.spec.fixed
     assert converted.spec.segment == 2 * RATE
@@ -155,11 +163,15 @@ def test_the_waveform_network_is_exact_at_every_valid_length(
     assert relative_error(waveform.stems(mix), waveform.expected(mix)) < EXACT
 
 
-def test_conversion_leaves_the_package_demucs_as_it_was(waveform: Converted) -> None:
+def test_conversion_leaves_the_package_demucs_as_it_was(tmp_path: Path) -> None:
     # Given that a waveform network was converted, which replaces functions meanwhile,
+    network = tiny_demucs(depth=1)
+    spec = describe(network, About("tiny", "CC0-1.0", "a test"))
+    export(network, spec, tmp_path / "a.onnx")
+    assert read_spec(tmp_path / "a.onnx") == spec
+
     # when Demucs runs itself, then it still does so.
     mix = torch.from_numpy(music(1))[None]
-
     with torch.no_grad():
         assert apply_model(tiny_demucs(), mix, shifts=0).shape == (1, 4, 2, mix.shape[-1])
 

@@ -16,20 +16,23 @@ from demucs.apply import BagOfModels, apply_model
 from octet.separation.model import ModelChoice
 from octet.separation.models.loading import LoadedModel, load
 from tests.separation.models.demucs.files import (
+    HDEMUCS_SEGMENT,
     RATE,
-    hdemucs,
     htdemucs,
     music,
     relative_error,
+    small_hdemucs,
     tiny_demucs,
     tiny_htdemucs,
-    write_safetensors,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-# Networks of the published sizes take seconds for each segment, twice; and a conversion is
+    from tests.separation.models.demucs.conftest import Checkpoints
+
+# A network of the published size takes seconds for each segment, twice; and a conversion is
 # traced in Python.
 pytestmark = [
     pytest.mark.demucs,
@@ -80,57 +83,55 @@ class Pair:
         return relative_error(actual - offset, expected - offset)
 
 
-def _pair(folder: Path, bag: str, *networks: Any) -> Pair:
-    """Writes networks as a bag of Demucs, and resolves and converts it for Octet."""
-    model = folder / "model"
-    model.mkdir()
-    for index, network in enumerate(networks):
-        write_safetensors(network, model / f"member{index}.safetensors")
-    names = [f"member{index}" for index in range(len(networks))]
-    (model / "bag.yaml").write_text(f"models: {names}\n{bag}", encoding="utf-8")
-    loaded = load(ModelChoice(model, "cpu", "fp32", cache=folder / "cache"))
-    assert isinstance(loaded, LoadedModel)
-    return Pair(networks[0] if len(networks) == 1 else None, loaded)
+@pytest.fixture
+def pair(checkpoints: Checkpoints, tmp_path: Path) -> Callable[..., Pair]:
+    """Puts networks, under their names, into a bag of Demucs, and loads that in Octet."""
+
+    def make(bag: str = "", original: Any = None, **networks: Any) -> Pair:
+        model = tmp_path / "model"
+        model.mkdir()
+        for name, network in networks.items():
+            (model / f"{name}.safetensors").hardlink_to(checkpoints.write(name, network))
+        (model / "bag.yaml").write_text(f"models: {[*networks]}\n{bag}", encoding="utf-8")
+        loaded = load(ModelChoice(model, "cpu", "fp32", cache=checkpoints.cache.folder))
+        assert isinstance(loaded, LoadedModel)
+        assert loaded.loaded_from.startswith("converted, ")
+        return Pair(original or networks.popitem()[1], loaded)
+
+    return make
 
 
-@pytest.fixture(scope="module")
-def published_htdemucs(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return _pair(tmp_path_factory.mktemp("htdemucs"), "", htdemucs())
+# With segments of 7.8 s: the one piece of 3 s, and the seven of 40 s.
+@pytest.mark.parametrize("seconds", [3, pytest.param(40, marks=pytest.mark.slow)])
+def test_htdemucs_of_the_published_size(pair: Callable[..., Pair], seconds: float) -> None:
+    assert pair(published=htdemucs()).compare(music(seconds)) < PARITY
 
 
-@pytest.fixture(scope="module")
-def variable_hdemucs(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    # A quarter of mdx_extra's channels; layers, strides, LSTMs and attention are its own.
-    network = hdemucs(channels=12)
-    pair = _pair(tmp_path_factory.mktemp("hdemucs"), "segment: 44\n", network)
-    return Pair(BagOfModels([network], segment=44), pair.octet)
+# The transitions between pieces are the same however large the network is.
+def test_htdemucs_over_many_pieces(pair: Callable[..., Pair]) -> None:
+    assert pair(htdemucs=tiny_htdemucs()).compare(music(13)) < PARITY
 
 
-@pytest.mark.parametrize("seconds", [3, 40])
-def test_htdemucs_of_the_published_size(published_htdemucs: Pair, seconds: float) -> None:
-    assert published_htdemucs.octet.loaded_from.startswith("converted, ")
-    assert published_htdemucs.compare(music(seconds)) < PARITY
+# One piece of 3 s; one of 11 s, and one of the 2 s behind the stride.
+def test_hdemucs_at_the_lengths_of_pieces(pair: Callable[..., Pair]) -> None:
+    network = small_hdemucs()
+    bag = BagOfModels([network], segment=HDEMUCS_SEGMENT)
+
+    both = pair(f"segment: {HDEMUCS_SEGMENT}\n", bag, hdemucs=network)
+
+    assert both.compare(music(3)) < PARITY
+    assert both.compare(music(11)) < PARITY
 
 
-# With segments of 44 s: one piece of 3 s; one of 40 s, and one of the 7 s behind the stride.
-@pytest.mark.parametrize("seconds", [3, 40])
-def test_hdemucs_at_the_lengths_of_pieces(variable_hdemucs: Pair, seconds: float) -> None:
-    assert variable_hdemucs.compare(music(seconds)) < PARITY
-
-
-def test_a_bag_with_weights(tmp_path: Path) -> None:
-    networks = tiny_htdemucs(0), tiny_htdemucs(1)
+def test_a_bag_with_weights(pair: Callable[..., Pair]) -> None:
+    # Two that differ, for Demucs asks no more of them than the same sources and the same rate.
+    networks = {"htdemucs": tiny_htdemucs(), "shallow": tiny_htdemucs(1, depth=2, t_layers=1)}
     weights = [[1.0, 0.0, 0.5, 2.0], [1.0, 1.0, 0.5, 0.0]]
 
-    pair = _pair(tmp_path, f"weights: {weights}\n", *networks)
-    pair.original = BagOfModels(list(networks), weights)
+    bag = BagOfModels([*networks.values()], weights)
 
-    assert pair.compare(music(9)) < PARITY
+    assert pair(f"weights: {weights}\n", bag, **networks).compare(music(5)) < PARITY
 
 
-def test_the_waveform_network_with_context_around_its_pieces(tmp_path: Path) -> None:
-    # Three of its six layers: how deep it is costs the conversion most, and test_demucs_export
-    # holds the whole depth to the original.
-    network = tiny_demucs(depth=3)
-
-    assert _pair(tmp_path, "", network).compare(music(14)) < PARITY
+def test_the_waveform_network_with_context_around_its_pieces(pair: Callable[..., Pair]) -> None:
+    assert pair(demucs=tiny_demucs()).compare(music(14)) < PARITY
