@@ -22,12 +22,15 @@ __all__ = ["ceph"]  # known here, so that all tests share one
 
 
 def pytest_configure() -> None:
-    """Ctrl-C works in the programs that tests start, even if the tests run in the background.
+    """Signals reach the programs that tests start, even if the tests run in the background.
 
-    A shell starts what it puts there with SIGINT ignored, and programs inherit that.
+    A shell starts what it puts there with SIGINT ignored, nohup with SIGHUP, and programs inherit
+    that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -167,6 +167,7 @@ SAMPLES = {
     "OCTET_MAX_QUEUE": "10",
     "OCTET_ALLOW_HOSTS": "10.0.0.0/8,localhost",
     "OCTET_WEBHOOK_SECRET": "whsec_" + "A" * 32,
+    "OCTET_JOB_SECONDS": "60",
     "OCTET_KEEP_DAYS": "7",
     "OCTET_KEEP_RESULTS": "7",
     "OCTET_KEEP_UPLOADS": "7",

@@ -150,6 +150,12 @@ class ComputationError(OctetError):
     code = "computation"
 
 
+class TooLongError(ComputationError):
+    """A separation took more time than a job may have; another attempt would, too."""
+
+    code = "too-long"
+
+
 class UnfitError(OctetError):
     """The worker or its machine is at fault: the job goes back unharmed, for any other worker."""
 

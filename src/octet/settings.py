@@ -247,6 +247,12 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="The same while a model is fetched, converted or waited for.",
     )
+    job_seconds: float = Field(
+        86_400,
+        gt=0,
+        description="Seconds that a model may take for one song, from its start to its last "
+        "track; then it is stopped, and a fallback made.",
+    )
     store_patience: float = Field(
         60,
         ge=0,

@@ -218,7 +218,7 @@ def test_one_key_cannot_take_all_places(
 ) -> None:
     bounds = {**(Imports.add.__kwdefaults__ or {}), "most_of_one": 1, "most": 2}
     monkeypatch.setattr(Imports.add, "__kwdefaults__", bounds)
-    api = start(api_keys=tuple(map(hash_key, ("a", "b", "c"))), ready=False)
+    api = start(api_keys=tuple(map(hash_key, ("a", "b", "c"))))
 
     def asks(key: str) -> httpx.Response:
         given = {"url": songs.url("/slow")}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from octet.api.server import address_of, listen
 from octet.errors import SettingError
@@ -24,6 +24,12 @@ from tests.api.songs import name_of, song
 if TYPE_CHECKING:
     from pathlib import Path
 
+PARTS = (
+    *("loop", "cycle", "transport", "connections", "connection_made", "connection_lost"),
+    *("data_received", "on_message_begin", "on_headers_complete", "on_body"),
+    *("on_response_complete", "timeout_keep_alive_handler", "send_400_response"),
+    "_unsupported_upgrade_warning",
+)
 HEAVY = ("torch", "openvino", "onnx", "numpy", "av", "soxr", "scipy", "demucs", "lameenc")
 
 
@@ -57,18 +63,19 @@ def test_addresses_of_both_kinds() -> None:
 
 
 def test_the_parts_of_uvicorn_that_are_extended_are_there() -> None:
-    # given the parts of uvicorn that octet.api.server overrides, or reads, and their classes
+    # given the parts of uvicorn that octet.api overrides, or reads, and their classes
     config = uvicorn.Config(lambda: None)
-    protocol = H11Protocol(config, uvicorn.server.ServerState(), {}, asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    protocol = HttpToolsProtocol(config, uvicorn.server.ServerState(), {}, loop)
     parts = [
         *[(uvicorn.Server, name) for name in ("startup", "handle_exit", "capture_signals")],
         *[(uvicorn.Server(config), name) for name in ("should_exit", "run")],
-        *[(protocol, name) for name in ("loop", "cycle", "transport", "connection_made")],
+        *[(protocol, name) for name in PARTS],
     ]
     # then each is where it was
     assert [name for owner, name in parts if not hasattr(owner, name)] == []
     assert not protocol.cycle
-    protocol.loop.close()
+    loop.close()
 
 
 def test_a_process_from_start_to_end(valkey_url: str, tmp_path: Path) -> None:

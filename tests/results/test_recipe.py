@@ -114,6 +114,8 @@ def test_further_stems_go_with_the_model_that_has_them() -> None:
         {"trust_checkpoint": True},
         {"shifts": -1},
         {"shifts": 21},
+        {"overlap": 0.99999},
+        {"shifts": 20, "overlap": 0.6},
         {"shifts": 1.5},
         {"shifts": True},
         {"overlap": "wide"},

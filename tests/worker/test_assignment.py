@@ -88,6 +88,7 @@ async def test_a_song_may_come_after_its_message(service: Service) -> None:
         ("odd-kill", 3, "killed by signal 9"),
         ("odd-exit", 3, "ended with status 3"),
         ("odd-raise", 3, "RuntimeError: an odd fault"),
+        ("odd-slow-20", 1, "OCTET_JOB_SECONDS"),
         ("../../etc/passwd", 1, "there is no model"),
     ],
 )
@@ -101,7 +102,7 @@ async def test_a_separation_that_fails_for_good_falls_back_and_says_so(
     await service.queue.submit(request)
     keys = ResultKeys(name, key)
 
-    async with service.worker(fallback=("original",), allow_hosts=("127.0.0.1",)):
+    async with service.worker(fallback=("original",), allow_hosts=("127.0.0.1",), job_seconds=3.0):
         job = await service.ended(request.job_id)
 
     assert (job.state, job.outcome, job.attempts) == ("done", "fallback", attempts)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from octet.errors import ComputationError, ModelError, NotAudioError
+from octet.errors import ComputationError, ModelError, NotAudioError, TooLongError
 from octet.settings import SeparationSettings, read_settings
 from octet.worker.child import Child, resident_memory
 from octet.worker.protocol import Order
@@ -105,6 +105,19 @@ async def test_errors_keep_their_kind(order: Callable[..., Order]) -> None:
         with pytest.raises(ComputationError, match="RuntimeError: an odd fault"):
             await one.separate(order("odd-raise"), ignore)
         assert one.pid == pid, "an error is not the end of the process"
+
+
+async def test_a_separation_that_takes_too_long_is_stopped(order: Callable[..., Order]) -> None:
+    # given a limit for the whole, which a model exceeds that shows progress all the time
+    async with child(longest=1.0) as one:
+        await one.separate(order("odd-shares"), ignore)
+        pid, began = one.pid, time.monotonic()
+        with pytest.raises(TooLongError, match="OCTET_JOB_SECONDS"):
+            await one.separate(order("odd-slow-20"), ignore)
+        # then it is stopped soon, and the process takes the next song
+        assert time.monotonic() - began < 8
+        assert (await one.separate(order("odd-shares"), ignore)).manifest.outcome == "complete"
+        assert one.pid == pid
 
 
 async def test_a_killed_child_is_replaced(order: Callable[..., Order]) -> None:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import signal
 import socket
 import sys
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from octet.api.app import create_app
 from octet.api.auth import check_binding
+from octet.api.connection import (
+    IDLE_FOR,
+    Connection,
+    Connections,
+    allow_connections,
+    connections_at_once,
+)
 from octet.errors import SettingError
 from octet.jobs.server import queue_url
 from octet.logbook import set_up_logging
@@ -29,9 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("octet.api")
 
-_FIRST_REQUEST_WITHIN = 30.0
 _STOPS_WITHIN = 20
 _BACKLOG = 1024
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_TELL_EVERY = 60.0
 
 
 def serve(settings: ServiceSettings, separation: SeparationSettings) -> None:
@@ -44,6 +54,7 @@ def serve(settings: ServiceSettings, separation: SeparationSettings) -> None:
     secrets = [settings.minio_secret_key.get_secret_value()]
     if settings.webhook_secret is not None:
         secrets.append(settings.webhook_secret.get_secret_value())
+    allow_connections()
     set_up_logging("rest", settings.log_level, queue_url(settings), secrets)
     _share_handlers()
     sys.setswitchinterval(0.001)  # answers are waiting while a thread reads a long queue
@@ -100,12 +111,12 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Protocol,
+                http=partial(Connection, table=Connections(connections_at_once())),  # type: ignore[arg-type]  # what makes one
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=75,
+                timeout_keep_alive=IDLE_FOR,
                 timeout_graceful_shutdown=_STOPS_WITHIN,
             )
         )
@@ -117,6 +128,7 @@ class Server(uvicorn.Server):
         import asyncio
 
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_Faults().handle)
         await super().startup(sockets)
 
     def stop(self) -> None:
@@ -146,22 +158,28 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-class _Protocol(H11Protocol):
-    """Closes connections on which no whole request has come after a while."""
+class _Faults:
+    """What asyncio has to say; that there are no descriptors left, not more than once a while.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self.loop.call_later(_FIRST_REQUEST_WITHIN, self._give_up)
+    asyncio tells of it with a traceback for each connection that waits, again each second.
+    """
 
-    def _give_up(self) -> None:
-        cycle: object = self.cycle  # None until there is a request, whatever uvicorn's type says
-        if cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def __init__(self) -> None:
+        self._told = -_TELL_EVERY
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Logs what went wrong."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._told >= _TELL_EVERY:
+            self._told = time.monotonic()
+            logger.error("no connection can be taken: %s", error.strerror)
 
 
 def _share_handlers() -> None:
     """What uvicorn has to say goes where everything goes."""
     theirs = logging.getLogger("uvicorn.error")
     theirs.handlers = list(logging.getLogger("octet").handlers)
-    theirs.setLevel(logging.WARNING)
+    theirs.setLevel(logging.ERROR)  # its warnings are what clients do wrong, as often as they like
     theirs.propagate = False

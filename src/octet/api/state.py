@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads it
 
+from octet.api.connection import connections_at_once
 from octet.api.errors import busy
 from octet.api.estimate import Estimator
 from octet.api.health import Health
@@ -107,6 +108,7 @@ class Service:
         buckets: the store.
         health: whether these are well.
         estimator: how long songs take.
+        streams: of events that there may be at once, besides other requests.
     """
 
     settings: ServiceSettings
@@ -119,6 +121,9 @@ class Service:
     health: Health
     estimator: Estimator
     imports: Imports
+    streams: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(connections_at_once() // 2)
+    )
 
     @classmethod
     def of(

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from octet.errors import (
@@ -291,7 +291,7 @@ class Importer:
         unforeseen = not isinstance(error, OctetError)
         if claim.record.attempts > len(self._pauses) or not (passing or unforeseen):
             return None
-        return self._pauses[claim.record.attempts - 1] * random.uniform(1.0, 1.2)  # noqa: S311
+        return self._pauses[claim.record.attempts - 1] * SystemRandom().uniform(1.0, 1.2)
 
     async def _keep(self, claim: ImportClaim, progress: _Progress) -> str:
         """Renews again and again, and returns when that is to end: why."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import Counter, defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Literal
 
 import httpx
@@ -175,7 +175,7 @@ class Deliverer:
             schedule = self._schedules[delivery.kind]
             pause = schedule.next_pause(
                 delivery.attempts + 1,
-                chance=random.random(),  # noqa: S311 - no secret
+                chance=SystemRandom().random(),
                 retry_after=wait,
             )
             if pause is None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MOST_SHIFTS = 20
 """Passes that a client may ask for: each costs as much as the separation itself."""
 
+MOST_PASSES = 40.0
+"""How often a client may have the same second of a song computed: shifts, times segments that lie
+over each other."""
+
 _LONGEST_NAME = 200
 _MOST_TRACKS = 32
 
@@ -67,6 +71,11 @@ class Recipe:
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the canonical JSON: equal for equal recipes alone."""
         return _digest(self.to_dict())
+
+    @property
+    def passes(self) -> float:
+        """How often each second of the song is computed, by shifts and overlap; 1 is once."""
+        return max(1, self.shifts) / (1 - (self.overlap or 0.0))
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; `tracks` is left out where all are meant."""
@@ -215,7 +224,14 @@ class Offer:
             base = _in_format(base, wanted)
         if "bits" in named:  # a default's bit rate says nothing about what shall be lossless
             base = replace(base, bitrate=None)
-        return encoded(replace(base, **named))
+        recipe = encoded(replace(base, **named))
+        if recipe.passes > max(MOST_PASSES, self.default.passes):
+            raise SettingError(
+                f"{recipe.shifts} shifts and an overlap of {recipe.overlap or 0:g} compute the song"
+                f" {recipe.passes:.0f} times",
+                f"Ask for at most {MOST_PASSES:g}",
+            )
+        return recipe
 
     def _tracks(self, recipe: Recipe) -> tuple[str, ...]:
         """The tracks in their order; empty when they are all that the model gives."""

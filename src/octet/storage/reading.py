@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import tempfile
 from pathlib import Path
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -185,4 +185,4 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
 
 async def back_off(attempt: int) -> None:
     """Waits before the next try: 0.1 s, doubling up to 5 s, less up to half at random."""
-    await asyncio.sleep(min(5.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+    await asyncio.sleep(min(5.0, 0.1 * 2**attempt) * SystemRandom().uniform(0.5, 1.0))

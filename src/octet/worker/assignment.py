@@ -18,6 +18,7 @@ from octet.errors import (
     OutputError,
     SettingError,
     StorageError,
+    TooLongError,
     UnfitError,
 )
 from octet.formats import FORMATS
@@ -185,9 +186,10 @@ class Assignment:
         except (AudioError, SettingError, CancelledError, UnfitError):
             raise
         except OctetError as error:
-            # A model that is refused or damaged will be so at the next attempt; one that is not
-            # to be had here may be so on another worker.
-            final = isinstance(error, ModelError) and not isinstance(error, ModelUnavailableError)
+            # A model that is refused, damaged or slow will be so at the next attempt; one that is
+            # not to be had here may be so on another worker.
+            final = isinstance(error, ModelError | TooLongError)
+            final = final and not isinstance(error, ModelUnavailableError)
             if not final and await self._retry(error):
                 return None
             return await self._fallback(song, recipe, keys, self._public(error))

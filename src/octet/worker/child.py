@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octet.errors import ComputationError
+from octet.errors import ComputationError, TooLongError
 from octet.processes import tethered
 from octet.results.manifest import Manifest
 from octet.worker.protocol import LONGEST_LINE, Done, WholeTrack, error_of, to_line
@@ -46,6 +46,7 @@ class Child:
         command: what to run.
         stall: seconds without a message after which it is killed.
         load_stall: the same while it loads a model; what is merely repeated does not count.
+        longest: seconds that a separation may take.
         memory_limit: in MiB of resident memory, beyond which it is killed; 0 is no limit.
             Watched on Linux.
     """
@@ -56,11 +57,13 @@ class Child:
         *,
         stall: float = 120.0,
         load_stall: float = 1800.0,
+        longest: float = 86_400.0,
         memory_limit: int = 0,
     ) -> None:
         self._command = tuple(command)
         self._stall = stall
         self._load_stall = load_stall
+        self._longest = longest
         self._loading: dict[str, Any] | None = None
         self._moved = 0.0
         self._memory_limit = memory_limit
@@ -111,12 +114,21 @@ class Child:
         When this is cancelled the separation is stopped first, by force if need be.
 
         Raises:
+            TooLongError: it took more time than it may.
             ComputationError: the process was killed, hung, or failed unforeseen.
             OctetError: what the separation itself raised.
         """
         async with self._working(order.to_message()):
             try:
-                return await self._result(on_progress, on_track)
+                async with asyncio.timeout(self._longest) as whole:
+                    return await self._result(on_progress, on_track)
+            except TimeoutError:
+                if not whole.expired():
+                    raise
+                await self._cancel()
+                raise TooLongError(
+                    f"the separation took more than {self._longest:g} seconds (OCTET_JOB_SECONDS)"
+                ) from None
             except asyncio.CancelledError:
                 await self._cancel()
                 raise

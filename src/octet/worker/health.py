@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import shutil
 import time
 import uuid
+from secrets import SystemRandom
 from typing import TYPE_CHECKING
 
 from octet.errors import (
@@ -93,7 +93,7 @@ class Health:
         """
         while True:
             if self.sickness:
-                await asyncio.sleep(self._pause * random.uniform(0.8, 1.0))  # noqa: S311  # no secret
+                await asyncio.sleep(self._pause * SystemRandom().uniform(0.8, 1.0))
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)
             found = self._lack_of_room() or await self._trouble_with_store()
             found = found or await self._trouble_with_model()

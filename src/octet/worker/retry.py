@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octet.errors import (
@@ -58,7 +58,7 @@ async def persist(step: Callable[[], Awaitable[T]], *, refused_for: float = 0.0)
             if said:
                 log.warning("going on after %.0f s", time.monotonic() - began)
             return result
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+        await asyncio.sleep(pause * SystemRandom().uniform(0.5, 1.0))
         pause = min(pause * 2, _LONGEST)
 
 

@@ -138,6 +138,7 @@ class Supervisor:
             compute,
             stall=service.stall,
             load_stall=service.load_stall,
+            longest=service.job_seconds,
             memory_limit=service.memory_limit,
         )
         self._stopping = Stopping(service.grace)

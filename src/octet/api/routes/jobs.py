@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from octet.api.auth import owner_of
-from octet.api.errors import RefusedError, not_found
+from octet.api.errors import RefusedError, busy, not_found
 from octet.api.imports import (
     add_import,
     cancel_import,
@@ -186,9 +186,18 @@ async def cancel_job(service: ServiceHere, job_id: JobId) -> JobView:
     return await view_job(service, job)
 
 
+async def _stream(service: ServiceHere) -> AsyncIterator[None]:
+    """A place among the streams, until the answer is over."""
+    if service.streams.locked():
+        raise busy("too many event streams are open")
+    async with service.streams:
+        yield
+
+
 @router.get(
     "/{job_id}/events",
     response_class=EventSourceResponse,
+    dependencies=[Depends(_stream)],
     responses={
         200: {
             "description": "Events `job`, each with the job as data; the last when it has ended."
